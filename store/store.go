@@ -1,0 +1,214 @@
+// Package store is the contract of the log: append to a stream with an expected
+// revision, read a stream, read the whole log, wait for more. Backends live in
+// sub-packages and all pass the same suite, storetest.
+//
+// What every backend promises:
+//   - Append is all or nothing, and what it acknowledged survives a power cut.
+//   - Revisions are dense per stream and start at 0. Positions rise over the
+//     log in commit order: once a reader has seen a position, no event with a
+//     smaller one will ever appear.
+//   - Everything is safe for concurrent use. Slices handed in are not kept,
+//     slices handed out belong to the receiver.
+//   - Reads are snapshots that end at the head they found; a reader that stops
+//     early is not an error, and a cancelled context ends the sequence with the
+//     context's error.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"strings"
+
+	"github.com/parley-engine/parley/events"
+)
+
+// NoStream is the expected revision of a stream that must not exist yet.
+// Any other value is the exact revision of the stream's last event.
+const NoStream = Revision(-1)
+
+// Revision is a place in one stream, 0-based; [NoStream] is before the first.
+type Revision int64
+
+// End is the revision behind the last event, from which to read backwards.
+const End = Revision(math.MaxInt64)
+
+// MaxEventBytes bounds payload plus metadata of one event (a KurrentDB append
+// is limited to 1 MiB by default).
+const MaxEventBytes = 1 << 20
+
+// MaxBatch bounds the events of one append.
+const MaxBatch = 4096
+
+// Errors of the contract. ConflictError carries more.
+var (
+	// ErrClosed says the store was closed, or that an earlier commit failed and
+	// nothing more will be accepted until it is opened again.
+	ErrClosed = errors.New("store is closed")
+	// ErrUnavailable wraps passing troubles: the same call may succeed later.
+	ErrUnavailable = errors.New("store is unavailable")
+	// ErrTooLarge refuses an event or batch over the limits; nothing is written.
+	ErrTooLarge = errors.New("event or batch is too large")
+)
+
+// ConflictError says that a stream was not where the writer expected it.
+// Nothing was written.
+type ConflictError struct {
+	Stream   string
+	Expected Revision
+	Actual   Revision
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("stream %s is at revision %d, not %d", e.Stream, e.Actual, e.Expected)
+}
+
+// Appended says where a batch landed.
+type Appended struct {
+	Revision Revision        // of the last event
+	Position events.Position // of the last event
+}
+
+// Direction is the order of a stream read.
+type Direction bool
+
+// The directions of a stream read.
+const (
+	Forwards  Direction = false
+	Backwards Direction = true
+)
+
+// Filter selects events of the whole log. The zero Filter selects all. When
+// both lists are given, an event must match one entry of each.
+type Filter struct {
+	StreamPrefixes []string // "conversation-"
+	Types          []string // exact stored names
+}
+
+// Match reports whether the filter selects an event of this stream and type.
+func (f Filter) Match(stream, eventType string) bool {
+	return (len(f.StreamPrefixes) == 0 || anyPrefix(f.StreamPrefixes, stream)) &&
+		(len(f.Types) == 0 || contains(f.Types, eventType))
+}
+
+func anyPrefix(prefixes []string, s string) bool {
+	for _, p := range prefixes {
+		if strings.HasPrefix(s, p) {
+			return true
+		}
+	}
+	return false
+}
+
+func contains(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}
+
+// Appender writes.
+type Appender interface {
+	// Append adds the batch to the stream if the stream's last revision is
+	// expected. When it returns nil the batch is durable and visible to reads.
+	//
+	// It returns a *ConflictError when the stream is elsewhere, with one
+	// exception: if the events right after expected are exactly the batch, by
+	// id and in order, this is the same append again and its first outcome is
+	// returned. A batch without events is refused, as are two events with the
+	// same id. After any other error but ErrTooLarge and ErrClosed the outcome
+	// is unknown; sending the identical call again finds out.
+	Append(ctx context.Context, stream string, expected Revision, batch []events.Proposed) (Appended, error)
+}
+
+// StreamReader reads one stream.
+type StreamReader interface {
+	// ReadStream yields the stream's events from revision from (inclusive) on:
+	// upwards to the end, or downwards to 0. A stream that does not exist is
+	// empty. A from below 0 counts as 0 forwards and yields nothing backwards.
+	ReadStream(ctx context.Context, stream string, from Revision, direction Direction) iter.Seq2[events.Recorded, error]
+}
+
+// LogReader reads the whole log.
+type LogReader interface {
+	// ReadAll yields the selected events behind position after, in log order,
+	// up to the head at the time of the call.
+	ReadAll(ctx context.Context, after events.Position, filter Filter) iter.Seq2[events.Recorded, error]
+	// Wait blocks until the head is behind position after, and returns the
+	// head. Wait with the zero Position on an empty log blocks; Head does not.
+	Wait(ctx context.Context, after events.Position) (events.Position, error)
+	// Head returns the position of the last event, zero for an empty log.
+	Head(ctx context.Context) (events.Position, error)
+}
+
+// Log is what a backend is.
+type Log interface {
+	Appender
+	StreamReader
+	LogReader
+	Close() error
+}
+
+// Batch is a step of a subscription: what was selected, and how far the log has
+// been read, which may be further than the last selected event.
+type Batch struct {
+	Events []events.Recorded // may be empty
+	Upto   events.Position   // everything up to here has been considered
+	Live   bool              // the head was reached; the next batch waits for news
+}
+
+// SubscribeBatch bounds the events of one Batch.
+const SubscribeBatch = 1000
+
+// Subscribe follows the log behind position after, for ever: history first,
+// then news as it is appended, no event twice, none left out. It is read and
+// nudge: a notification never carries data, so there is no seam between the
+// two. The sequence ends only with an error (the context's, or a read's).
+func Subscribe(ctx context.Context, log LogReader, after events.Position, filter Filter) iter.Seq2[Batch, error] {
+	return func(yield func(Batch, error) bool) {
+		for {
+			head, err := log.Wait(ctx, after)
+			if err != nil {
+				yield(Batch{}, err)
+				return
+			}
+			last, ok := catchUp(ctx, log, after, head, filter, yield)
+			if !ok {
+				return
+			}
+			after = last
+		}
+	}
+}
+
+// catchUp yields everything from after to at least head.
+func catchUp(ctx context.Context, log LogReader, after, head events.Position, filter Filter, yield func(Batch, error) bool) (events.Position, bool) {
+	var batch []events.Recorded
+	upto := after
+	for recorded, err := range log.ReadAll(ctx, after, filter) {
+		if err != nil {
+			yield(Batch{}, err)
+			return upto, false
+		}
+		if recorded.Position.Compare(upto) <= 0 {
+			yield(Batch{}, fmt.Errorf("log went from position %s to %s", upto, recorded.Position))
+			return upto, false
+		}
+		upto = recorded.Position
+		batch = append(batch, recorded)
+		if len(batch) == SubscribeBatch {
+			if !yield(Batch{Events: batch, Upto: upto}, nil) {
+				return upto, false
+			}
+			batch = nil
+		}
+	}
+	if upto.Compare(head) < 0 {
+		upto = head
+	}
+	return upto, yield(Batch{Events: batch, Upto: upto, Live: true}, nil)
+}
