@@ -9,9 +9,12 @@
 //     smaller one will ever appear.
 //   - Everything is safe for concurrent use. Slices handed in are not kept,
 //     slices handed out belong to the receiver.
-//   - Reads are snapshots that end at the head they found; a reader that stops
-//     early is not an error, and a cancelled context ends the sequence with the
-//     context's error.
+//   - Reads are snapshots that end at the head they found when ranging began; a
+//     reader that stops early is not an error, and a cancelled context ends the
+//     sequence with the context's error. A reader may take as long as it likes,
+//     and may read or append while it ranges.
+//   - Recorded times come from the backend's clock and never fall along the log.
+//   - After Close every call returns ErrClosed, and every waiting one does.
 package store
 
 import (
@@ -120,8 +123,10 @@ type Appender interface {
 	// exception: if the events right after expected are exactly the batch, by
 	// id and in order, this is the same append again and its first outcome is
 	// returned. A batch without events is refused, as are two events with the
-	// same id. After any other error but ErrTooLarge and ErrClosed the outcome
-	// is unknown; sending the identical call again finds out.
+	// same id (see Encode). After a *ConflictError, ErrInvalid, ErrTooLarge or
+	// ErrClosed nothing was written; after any other error, a cancelled context
+	// included, the outcome is unknown and sending the identical call again
+	// finds out.
 	Append(ctx context.Context, stream string, expected Revision, batch []events.Proposed) (Appended, error)
 }
 
