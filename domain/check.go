@@ -1,0 +1,26 @@
+package domain
+
+import (
+	"encoding/json"
+	"unicode/utf8"
+)
+
+// CheckLength refuses a text of more than limit characters.
+func CheckLength(text string, limit int, field string, twilio int) error {
+	if utf8.RuneCountInString(text) > limit {
+		return Refuse(InvalidArgument, "too_long", field, twilio, "%s is limited to %d characters", field, limit)
+	}
+	return nil
+}
+
+// CheckAttributes refuses attributes over limit bytes (50303) and those that
+// are not a JSON text (50304). Empty means not given.
+func CheckAttributes(attributes string, limit int, field string) error {
+	if len(attributes) > limit {
+		return Refuse(InvalidArgument, "attributes_too_long", field, 50303, "%s are limited to %d bytes", field, limit)
+	}
+	if attributes != "" && !json.Valid([]byte(attributes)) {
+		return Refuse(InvalidArgument, "attributes_not_json", field, 50304, "%s must be a JSON text", field)
+	}
+	return nil
+}

@@ -1,0 +1,242 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/parley-engine/parley/domain"
+	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/store"
+)
+
+// IdempotencyWindow is how many commands back, per aggregate, a repeated command
+// is recognised. It is part of the folded state, so a restart forgets nothing.
+const IdempotencyWindow = 256
+
+// snapshotAfter is the number of folded events that makes a miss costly enough
+// to leave a snapshot behind.
+const snapshotAfter = 1000
+
+// tracked is an aggregate's state together with the commands that led to it.
+type tracked[S any] struct {
+	State  S
+	Recent map[events.ID]done
+	Order  []events.ID // oldest first
+}
+
+// done is what is remembered of a command that wrote something.
+type done struct {
+	Hash        string
+	First, Last store.Revision
+	Position    events.Position
+}
+
+type folded[S any] = store.Folded[tracked[S]]
+
+// aggregates are all aggregates of one kind. A state is touched only by who is
+// in its stream's lane.
+type aggregates[S any] struct {
+	category  string
+	evolve    func(S, events.Event) S
+	size      func(S) int // folded entries, for the cache
+	log       store.StreamLog
+	lanes     *lanes
+	cache     *cache[folded[S]]
+	snapshots Snapshots // nil: none
+	schema    string
+}
+
+// visit enters the aggregate's lane and hands over its state. What the visitor
+// returns is kept, unless it failed in a way that leaves the state unknown.
+func (a *aggregates[S]) visit(ctx context.Context, id string, visitor func(stream string, at folded[S]) (folded[S], error)) error {
+	stream := events.Stream(a.category, id)
+	leave, err := a.lanes.enter(ctx, stream)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	at, cached := a.cache.take(stream)
+	if !cached {
+		if at, err = a.load(ctx, stream); err != nil {
+			return err
+		}
+	}
+	next, err := visitor(stream, at)
+	if err == nil || stateIsKnown(err) {
+		a.cache.put(stream, next, 1+a.size(next.State.State)+len(next.State.Order)/4)
+	}
+	return err
+}
+
+// stateIsKnown tells answers from accidents.
+func stateIsKnown(err error) bool {
+	var refusal *domain.Refusal
+	var failure *Failure
+	var needed *claimsNeeded
+	return errors.As(err, &refusal) || errors.As(err, &failure) || errors.As(err, &needed)
+}
+
+// view returns the state as the log has it now. The state must not be changed
+// and not be kept beyond look.
+func (a *aggregates[S]) view(ctx context.Context, id string, look func(S)) error {
+	return a.visit(ctx, id, func(stream string, at folded[S]) (folded[S], error) {
+		at, err := store.CatchUp(ctx, a.log, stream, at, a.fold)
+		if err == nil {
+			look(at.State.State)
+		}
+		return at, err
+	})
+}
+
+// glance is view without asking the log for news: for what changes rarely and
+// is not decisive.
+func (a *aggregates[S]) glance(ctx context.Context, id string, look func(S)) error {
+	return a.visit(ctx, id, func(_ string, at folded[S]) (folded[S], error) {
+		look(at.State.State)
+		return at, nil
+	})
+}
+
+// load folds a stream from its snapshot, if there is one, or from the start.
+func (a *aggregates[S]) load(ctx context.Context, stream string) (folded[S], error) {
+	begin := a.snapshot(ctx, stream)
+	at, err := store.CatchUp(ctx, a.log, stream, begin, a.fold)
+	if err != nil {
+		return at, err
+	}
+	if a.snapshots != nil && at.Revision-begin.Revision > snapshotAfter {
+		if data, err := json.Marshal(at); err == nil {
+			a.snapshots.Save(ctx, stream, a.schema, data)
+		}
+	}
+	return at, nil
+}
+
+// snapshot returns what was saved of a stream under today's schema. Anything
+// wrong with it is as good as none: the log is the truth.
+func (a *aggregates[S]) snapshot(ctx context.Context, stream string) folded[S] {
+	beginning := folded[S]{Revision: store.NoStream}
+	if a.snapshots == nil {
+		return beginning
+	}
+	data, found := a.snapshots.Load(ctx, stream, a.schema)
+	if !found {
+		return beginning
+	}
+	var at folded[S]
+	if err := json.Unmarshal(data, &at); err != nil {
+		return beginning
+	}
+	return at
+}
+
+// fold is evolve plus the memory of commands.
+func (a *aggregates[S]) fold(t tracked[S], event events.Event, recorded events.Recorded) tracked[S] {
+	t.State = a.evolve(t.State, event)
+	id := recorded.Metadata.CommandID
+	if id.IsZero() {
+		return t
+	}
+	if t.Recent == nil {
+		t.Recent = map[events.ID]done{}
+	}
+	revision := store.Revision(recorded.Revision)
+	d, known := t.Recent[id]
+	if !known {
+		d = done{Hash: recorded.Metadata.CommandHash, First: revision}
+		t.Order = append(t.Order, id)
+	}
+	d.Last, d.Position = revision, recorded.Position
+	t.Recent[id] = d
+	if len(t.Order) > IdempotencyWindow {
+		delete(t.Recent, t.Order[0])
+		t.Order = t.Order[1:]
+	}
+	return t
+}
+
+// decision is how one command is decided on one kind of aggregate.
+type decision[S any] struct {
+	decide func(S) ([]events.Event, error)
+	claims func(S, []events.Event) []claim // nil: the aggregate claims nothing
+	made   func(id string, es []events.Event) (sid string, index *int64)
+}
+
+// transact runs one command in the aggregate's lane.
+func (a *aggregates[S]) transact(ctx context.Context, r *request, id string, d decision[S]) (Outcome, error) {
+	var outcome Outcome
+	err := a.visit(ctx, id, func(stream string, at folded[S]) (folded[S], error) {
+		var decided []events.Event
+		var repeated *done
+		after, err := store.Transact(context.WithoutCancel(ctx), a.log, stream, at, a.fold, func(at folded[S]) ([]store.Change, error) {
+			decided, repeated = nil, nil
+			if before, again := at.State.Recent[r.ID]; again {
+				repeated = &before
+				return nil, sameBody(r, before)
+			}
+			if err := r.expects(at.Revision); err != nil {
+				return nil, err
+			}
+			es, err := d.decide(at.State.State)
+			if err != nil || len(es) == 0 {
+				return nil, err
+			}
+			if err := r.secured(stream, at.Revision, claimsOf(d, at.State.State, es)); err != nil {
+				return nil, err
+			}
+			decided = es
+			return r.changes(es)
+		})
+		if err != nil {
+			return after, err
+		}
+		outcome = Outcome{CommandID: r.ID, Aggregate: id, Revision: int64(after.Revision), Position: after.Position, Events: []string{}}
+		if repeated != nil {
+			decided, err = a.recall(ctx, stream, *repeated)
+			outcome.Revision, outcome.Position, outcome.Repeated = int64(repeated.Last), repeated.Position, true
+		}
+		outcome.tell(id, decided, d.made)
+		return after, err
+	})
+	return outcome, err
+}
+
+func claimsOf[S any](d decision[S], before S, es []events.Event) []claim {
+	if d.claims == nil {
+		return nil
+	}
+	return d.claims(before, es)
+}
+
+// recall reads again what a command wrote.
+func (a *aggregates[S]) recall(ctx context.Context, stream string, d done) ([]events.Event, error) {
+	var es []events.Event
+	for recorded, err := range a.log.ReadStream(ctx, stream, d.First, store.Forwards) {
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", stream, err)
+		}
+		if store.Revision(recorded.Revision) > d.Last {
+			break
+		}
+		event, err := events.Vocabulary().Decode(recorded.Type, recorded.Data)
+		if err != nil {
+			return nil, fmt.Errorf("read %s revision %d: %w", stream, recorded.Revision, err)
+		}
+		es = append(es, event)
+	}
+	return es, nil
+}
+
+// tell fills in what the events say.
+func (o *Outcome) tell(id string, es []events.Event, made func(string, []events.Event) (string, *int64)) {
+	for _, e := range es {
+		o.Events = append(o.Events, e.EventType())
+	}
+	if made == nil {
+		o.Sid = id
+		return
+	}
+	o.Sid, o.Index = made(id, es)
+}

@@ -1,0 +1,150 @@
+package engine
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/store"
+)
+
+// MaxBodyBytes bounds a command's body.
+const MaxBodyBytes = 256 << 10
+
+// request is a command on its way through the engine.
+type request struct {
+	Command
+	at    time.Time // the instant of the decision
+	hash  string
+	grant *grant
+}
+
+// grant says that claims were secured for a stream at a revision.
+type grant struct {
+	revision store.Revision
+	claims   string
+}
+
+// read decodes the body into a command's fields and derives the hash that
+// tells two bodies apart: of the canonical form, so that spacing and the order
+// of fields do not matter.
+func (r *request) read(into any) error {
+	if len(r.Body) == 0 {
+		r.Body = json.RawMessage("{}")
+	}
+	if !utf8.Valid(r.Body) {
+		return invalid("not_utf8", "data", "The command's data is not UTF-8")
+	}
+	decoder := json.NewDecoder(bytes.NewReader(r.Body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return unreadable(err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return invalid("not_json", "data", "The command's data is more than one JSON object")
+	}
+	if err := checkSids(into); err != nil {
+		return err
+	}
+	canonical, err := json.Marshal(into)
+	if err != nil {
+		return fmt.Errorf("canonical form of %s: %w", r.Type, err)
+	}
+	r.hash = hash(r.Type, r.Aggregate, r.Account, r.Service, string(r.Actor.Kind), r.Actor.ID, string(canonical))
+	return nil
+}
+
+func hash(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:", len(p))
+		io.WriteString(h, p) //nolint:errcheck // a hash never fails
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+func unreadable(err error) error {
+	var wrongType *json.UnmarshalTypeError
+	if errors.As(err, &wrongType) {
+		return invalid("wrong_type", wrongType.Field, fmt.Sprintf("%s must be a %s, not a %s", wrongType.Field, wrongType.Type, wrongType.Value))
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		field := strings.Trim(name, `"`)
+		return invalid("unknown_field", field, fmt.Sprintf("%.64q is not a field of this command", field))
+	}
+	var wrongTime *time.ParseError
+	if errors.As(err, &wrongTime) {
+		return invalid("wrong_type", "", fmt.Sprintf("%.64q is not an RFC 3339 date and time", wrongTime.Value))
+	}
+	return invalid("not_json", "data", "The command's data is not a JSON object: "+err.Error())
+}
+
+// sub derives a command that this one needs done first. The same command always
+// derives the same ones, so a repeat finds them done.
+func (r *request) sub(name, commandType, aggregate string) *request {
+	s := *r
+	s.ID = events.NameID(r.ID.String() + "/" + name)
+	s.Type, s.Aggregate = commandType, aggregate
+	s.Causation = r.ID.String()
+	s.ExpectedRevision, s.grant = nil, nil
+	s.hash = hash(s.Type, s.Aggregate, r.hash)
+	return &s
+}
+
+// expects checks what the caller knows of the stream's revision.
+func (r *request) expects(actual store.Revision) error {
+	if r.ExpectedRevision == nil || store.Revision(*r.ExpectedRevision) == actual {
+		return nil
+	}
+	return &Failure{Kind: KindVersionConflict, Code: "version_conflict", Field: "expected_revision",
+		Message: fmt.Sprintf("The stream is at revision %d, not %d", actual, *r.ExpectedRevision)}
+}
+
+func sameBody(r *request, before done) error {
+	if before.Hash == r.hash {
+		return nil
+	}
+	return &Failure{Kind: KindIdempotencyConflict, Code: "idempotency_conflict", Field: "id",
+		Message: "Another command with this id was done before"}
+}
+
+// metadata is what all events of the request share.
+func (r *request) metadata() events.Metadata {
+	occurred := r.Occurred
+	if occurred.IsZero() {
+		occurred = r.at
+	}
+	return events.Metadata{
+		Occurred: occurred.UTC(), Account: r.Account, Service: r.Service, Actor: r.Actor,
+		Command: r.Type, CommandID: r.ID, CommandHash: r.hash,
+		Correlation: r.Correlation, Causation: r.Causation, Traceparent: r.Traceparent, Webhooks: r.Webhooks,
+	}
+}
+
+// changes turns decided events into what the log takes.
+func (r *request) changes(es []events.Event) ([]store.Change, error) {
+	changes := make([]store.Change, len(es))
+	metadata := r.metadata()
+	for i, e := range es {
+		eventType, data, err := events.Vocabulary().Encode(e)
+		if err != nil {
+			return nil, err
+		}
+		m := metadata
+		if changed, ok := e.(events.ConversationStateChanged); ok && !changed.Due.IsZero() {
+			m.Occurred = changed.Due
+		}
+		changes[i] = store.Change{Event: e, Proposed: events.Proposed{
+			ID: events.EventID(r.ID, i), Type: eventType, Data: data, Metadata: m,
+		}}
+	}
+	return changes, nil
+}
