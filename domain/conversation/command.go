@@ -91,6 +91,7 @@ type AddParticipant struct {
 type ParticipantFacts struct {
 	User              string   // US… of the identity
 	DefaultRole       string   // the service's default conversation role
+	CreatorRole       string   // the service's role for who created the conversation
 	RoleType          string   // type of the given Role; empty when it does not exist in the service
 	Senders           []string // addresses of the conversation's Messaging Service; nil means any
 	GroupMMS          bool     // the account may use native group MMS

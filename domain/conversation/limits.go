@@ -1,6 +1,9 @@
 package conversation
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Limits are settings with Twilio's values as defaults (reference section 11).
 // The zero value of a field means the default.
@@ -22,3 +25,30 @@ var DefaultLimits = Limits{
 	MinInactiveTimer:    time.Minute,
 	MinClosedTimer:      10 * time.Minute,
 }
+
+// WithDefaults fills what is zero with DefaultLimits.
+func (l Limits) WithDefaults() Limits {
+	return Limits{
+		Participants:        cmp.Or(l.Participants, DefaultLimits.Participants),
+		NonChatParticipants: cmp.Or(l.NonChatParticipants, DefaultLimits.NonChatParticipants),
+		OpenConversations:   cmp.Or(l.OpenConversations, DefaultLimits.OpenConversations),
+		GroupSize:           cmp.Or(l.GroupSize, DefaultLimits.GroupSize),
+		MinInactiveTimer:    cmp.Or(l.MinInactiveTimer, DefaultLimits.MinInactiveTimer),
+		MinClosedTimer:      cmp.Or(l.MinClosedTimer, DefaultLimits.MinClosedTimer),
+	}
+}
+
+// Sizes that are not settings (reference 4.2 and section 11).
+const (
+	maxNameChars              = 256      // friendly name, identity, address, author, subject
+	maxUniqueNameChars        = 64       //
+	maxConversationAttributes = 16 << 10 // bytes
+	maxPartAttributes         = 4 << 10  // bytes, of a participant or message
+	maxBody                   = 32 << 10 // bytes
+	maxMediaCount             = 10
+	maxMediaSize              = 150 << 20 // bytes
+	maxWebhooks               = 5         // per conversation
+	maxTriggers               = 20        // per webhook
+	maxURL                    = 2048      // bytes
+	minGroup                  = 3         // members from which a group MMS is one
+)

@@ -1,0 +1,107 @@
+package conversation
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/parley-engine/parley/domain"
+	"github.com/parley-engine/parley/events"
+)
+
+func create(s State, c Create) ([]events.Event, error) {
+	if s.Exists() {
+		return nil, domain.Refuse(domain.AlreadyExists, "conversation_exists", "sid", 20409,
+			"Conversation %s exists or has existed", s.Conversation)
+	}
+	state, err := initialState(c.State)
+	timers := c.timers()
+	if err := cmp.Or(mayCreate(c), err, checkCreate(c), checkTimers(timers, c.Limits.WithDefaults())); err != nil {
+		return nil, err
+	}
+	created := effective(c.DateCreated, c.At)
+	return []events.Event{events.ConversationCreated{
+		Conversation: c.Sid, Account: c.Account, Service: c.Service,
+		FriendlyName: c.FriendlyName, UniqueName: c.UniqueName, Attributes: attributes(c.Attributes),
+		MessagingService: cmp.Or(c.MessagingService, c.DefaultMessagingService),
+		State:            state,
+		Timers:           events.Timers{Inactive: given(timers.Inactive), Closed: given(timers.Closed)},
+		Email:            c.Email,
+		CreatedBy:        cmp.Or(c.Caller.Identity, systemAuthor),
+		DateCreated:      created, DateUpdated: effective(c.DateUpdated, created), At: c.At,
+	}}, nil
+}
+
+// timers are those of the command; the account's stand in for each that is not
+// given, and only for those.
+func (c Create) timers() events.Timers {
+	if c.Timers == nil {
+		return c.DefaultTimers
+	}
+	return events.Timers{
+		Inactive: cmp.Or(c.Timers.Inactive, c.DefaultTimers.Inactive),
+		Closed:   cmp.Or(c.Timers.Closed, c.DefaultTimers.Closed),
+	}
+}
+
+// mayCreate lets a user create a plain conversation; the rest is for the server.
+func mayCreate(c Create) error {
+	if !c.Caller.May(createConversation) {
+		return denied("Permission %s is needed", createConversation)
+	}
+	switch {
+	case c.State != "":
+		return serverOnly(c.Caller, "state", "set the state")
+	case c.Timers != nil:
+		return serverOnly(c.Caller, "timers", "set timers")
+	case c.MessagingService != "":
+		return serverOnly(c.Caller, "messaging_service", "attach a Messaging Service")
+	case c.Email != events.Email{}:
+		return serverOnly(c.Caller, "email", "set an e-mail binding")
+	}
+	return checkDates(c.Caller, c.DateCreated, c.DateUpdated)
+}
+
+func checkCreate(c Create) error {
+	if c.MessagingService != "" {
+		if err := checkMessagingService(c.MessagingService, c.MessagingServices); err != nil {
+			return err
+		}
+	}
+	return cmp.Or(
+		checkSid("CH", c.Sid, "sid", 0),
+		checkText(c.FriendlyName, "friendly_name", maxNameChars, 50003),
+		checkUniqueName(c.UniqueName),
+		checkAttributes(c.Attributes, maxConversationAttributes),
+		checkEmail(c.Email),
+	)
+}
+
+func initialState(text string) (string, error) {
+	switch state := strings.ToLower(text); state {
+	case "":
+		return events.StateActive, nil
+	case events.StateActive, events.StateInactive:
+		return state, nil
+	case events.StateClosed:
+		return "", invalid("state_closed_at_creation", "state", 50384, "A conversation cannot be created closed")
+	}
+	return "", invalid("state_invalid", "state", 50378, "%.40q is not a state", text)
+}
+
+func checkMessagingService(sid string, known map[string]bool) error {
+	switch {
+	case sid == "":
+		return invalid("messaging_service_missing", "messaging_service", 50340, "A Messaging Service cannot be taken away")
+	case !domain.IsSID("MG", sid) || !known[sid]:
+		return invalid("messaging_service_invalid", "messaging_service", 50341,
+			"%.40q is not a Messaging Service of the account", sid)
+	}
+	return nil
+}
+
+func checkEmail(e events.Email) error {
+	return cmp.Or(
+		checkText(e.Address, "email.address", maxNameChars, 50407),
+		checkText(e.Name, "email.name", maxNameChars, 50407),
+	)
+}

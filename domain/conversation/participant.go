@@ -1,0 +1,169 @@
+package conversation
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/parley-engine/parley/domain"
+	"github.com/parley-engine/parley/events"
+)
+
+func addParticipant(s State, c AddParticipant) ([]events.Event, error) {
+	if err := cmp.Or(s.found(), s.mayAdd(c), s.permits(whileOpen)); err != nil {
+		return nil, err
+	}
+	p := Participant{Sid: c.Sid, Identity: c.Identity, User: c.User, Binding: binding(c)}
+	limits := c.Limits.WithDefaults()
+	err := cmp.Or(
+		checkSid("MB", c.Sid, "sid", 50431),
+		checkShape(c),
+		s.checkIdentity(p, c.ParticipantFacts, limits),
+		s.checkBinding(p, c.ParticipantFacts, limits),
+		checkAttributes(c.Attributes, maxPartAttributes),
+		checkRole(c.Role, c.RoleType),
+		s.checkRoom(p, limits),
+	)
+	if err != nil {
+		return nil, err
+	}
+	created := effective(c.DateCreated, c.At)
+	added := events.ParticipantAdded{
+		Participant: c.Sid, Identity: p.Identity, User: p.User, Binding: p.Binding,
+		Role: s.startingRole(c), Attributes: attributes(c.Attributes),
+		DateCreated: created, DateUpdated: effective(c.DateUpdated, created), At: c.At,
+	}
+	return append([]events.Event{added}, s.wake(c.Issue)...), nil
+}
+
+// mayAdd tells joining from adding others; a user gives no roles and no dates.
+func (s State) mayAdd(c AddParticipant) error {
+	if c.Caller.Identity == "" {
+		return nil
+	}
+	if c.Role != "" {
+		return domain.Refuse(domain.PermissionDenied, "role_not_settable", "role", 50205, "A user cannot give roles")
+	}
+	if err := checkDates(c.Caller, c.DateCreated, c.DateUpdated); err != nil {
+		return err
+	}
+	switch {
+	case c.Identity == c.Caller.Identity && c.Caller.May(joinConversation):
+		return nil
+	case c.Identity == "":
+		return s.may(c.Caller, addNonChatPermission)
+	}
+	return s.may(c.Caller, addParticipantPermission)
+}
+
+// startingRole is the role given, else the service's default for people in
+// chat; who created the conversation joins with the creator's role. Others have
+// no use for one (reference 3.4).
+func (s State) startingRole(c AddParticipant) string {
+	switch {
+	case c.Role != "":
+		return c.Role
+	case c.Identity == "":
+		return ""
+	case c.Identity == s.CreatedBy:
+		return cmp.Or(c.CreatorRole, c.DefaultRole)
+	}
+	return c.DefaultRole
+}
+
+func binding(c AddParticipant) events.Binding {
+	if c.Address == "" && c.ProjectedAddress == "" {
+		return events.Binding{}
+	}
+	return events.Binding{
+		Type:    events.AddressType(c.Address + c.ProjectedAddress),
+		Address: c.Address, ProxyAddress: c.ProxyAddress, ProjectedAddress: c.ProjectedAddress,
+	}
+}
+
+// checkShape refuses combinations that are none of the kinds of reference 3.1.
+func checkShape(c AddParticipant) error {
+	switch {
+	case c.Address != "" && c.ProjectedAddress != "":
+		return invalid("binding_invalid", "projected_address", 50442, "A participant with an address has no projected address")
+	case c.Identity != "" && (c.Address != "" || c.ProxyAddress != ""):
+		return invalid("identity_not_allowed", "identity", 50211, "A participant with an address has no identity")
+	case c.ProxyAddress != "" && c.Address == "":
+		return invalid("address_missing", "address", 50411, "A proxy address needs an address")
+	case c.Identity == "" && c.Address == "" && c.ProjectedAddress == "":
+		return invalid("identity_missing", "identity", 50204, "A participant needs an identity or an address")
+	}
+	return nil
+}
+
+// checkIdentity refuses identities that are malformed or taken, and people who
+// are in too many conversations. p may be present already.
+func (s State) checkIdentity(p Participant, facts ParticipantFacts, l Limits) error {
+	if p.Identity == "" {
+		return nil
+	}
+	if sid, taken := s.Identities[p.Identity]; taken && sid != p.Sid {
+		return domain.Refuse(domain.AlreadyExists, "participant_exists", "identity", 50433, "Participant already exists")
+	}
+	if facts.OpenConversations >= l.OpenConversations {
+		return domain.Refuse(domain.QuotaExceeded, "too_many_conversations", "identity", 50214,
+			"The identity is in %d conversations", facts.OpenConversations)
+	}
+	switch {
+	case strings.EqualFold(p.Identity, systemAuthor):
+		return invalid("identity_reserved", "identity", 50203, "The identity %q is reserved", p.Identity)
+	case domain.IsSID("US", p.Identity) || domain.IsSID("MB", p.Identity):
+		return invalid("identity_looks_like_sid", "identity", 50206, "An identity must not look like a SID")
+	}
+	return checkText(p.Identity, "identity", maxNameChars, 50207)
+}
+
+// checkRoom refuses a participant too many and a SID that is or was in use.
+func (s State) checkRoom(p Participant, l Limits) error {
+	if s.number(p.Sid) > 0 {
+		return domain.Refuse(domain.AlreadyExists, "participant_exists", "sid", 50433, "Participant %s exists or has existed", p.Sid)
+	}
+	if len(s.Participants) >= l.Participants {
+		return domain.Refuse(domain.QuotaExceeded, "too_many_participants", "", 50417,
+			"A conversation has at most %d participants", l.Participants)
+	}
+	if p.Identity == "" && s.nonChat() >= l.NonChatParticipants {
+		return domain.Refuse(domain.QuotaExceeded, "too_many_non_chat_participants", "", 50422,
+			"A conversation has at most %d participants outside chat", l.NonChatParticipants)
+	}
+	return nil
+}
+
+func (s State) nonChat() int { return len(s.Participants) - len(s.Identities) }
+
+// checkRole refuses roles that do not exist or are not for conversations.
+func checkRole(role, roleType string) error {
+	switch {
+	case role == "" || roleType == events.RoleConversation:
+		return nil
+	case roleType == "":
+		return domain.Refuse(domain.NotFound, "role_not_found", "role", 50101, "Role %.40q was not found", role)
+	}
+	return invalid("role_type_invalid", "role", 50105, "Role %s is not a conversation role", role)
+}
+
+func removeParticipant(s State, c RemoveParticipant) ([]events.Event, error) {
+	if err := s.found(); err != nil {
+		return nil, err
+	}
+	p, ok := s.Participant(c.Participant)
+	permission := removeParticipantPermission
+	if ok && c.Caller.Identity != "" && p.Identity == c.Caller.Identity {
+		permission = leaveConversation
+	}
+	if err := cmp.Or(s.may(c.Caller, permission), s.permits(alsoClosed)); err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, participantNotFound(c.Participant)
+	}
+	return []events.Event{events.ParticipantRemoved{Participant: p.Sid, At: c.At}}, nil
+}
+
+func participantNotFound(ref string) error {
+	return domain.Refuse(domain.NotFound, "participant_not_found", "participant", 50432, "Participant %.300q was not found", ref)
+}
