@@ -1,0 +1,181 @@
+package sqlitestore
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"zombiezen.com/go/sqlite"
+
+	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/store"
+)
+
+// A chunk is what is read with one loan of a connection: this many events or
+// bytes, or this many rows looked at when a filter drops most of them.
+const (
+	chunkEvents = 512
+	chunkBytes  = 1 << 20
+	chunkRows   = 16 << 10
+)
+
+// chunk is the events of one loan.
+type chunk struct {
+	events []events.Recorded
+	bytes  int
+}
+
+func (c *chunk) full() bool { return len(c.events) >= chunkEvents || c.bytes >= chunkBytes }
+
+func (c *chunk) add(e events.Recorded) {
+	c.events = append(c.events, e)
+	c.bytes += len(e.Data) + 512
+}
+
+// inChunks yields the events that read puts into the chunk, until read says
+// that there is no more. No connection is held while the consumer works.
+func inChunks(ctx context.Context, p *pool, read func(*reader, *chunk) (more bool, err error)) iter.Seq2[events.Recorded, error] {
+	return func(yield func(events.Recorded, error) bool) {
+		var c chunk
+		for more := true; more; {
+			c = chunk{events: c.events[:0]}
+			err := p.with(ctx, func(r *reader) (err error) {
+				more, err = read(r, &c)
+				return err
+			})
+			if err != nil {
+				yield(events.Recorded{}, err)
+				return
+			}
+			if !yieldAll(ctx, c.events, yield) {
+				return
+			}
+		}
+	}
+}
+
+func yieldAll(ctx context.Context, list []events.Recorded, yield func(events.Recorded, error) bool) bool {
+	for _, e := range list {
+		if err := ctx.Err(); err != nil {
+			yield(events.Recorded{}, err)
+			return false
+		}
+		if !yield(e, nil) {
+			return false
+		}
+	}
+	return true
+}
+
+// ReadAll implements store.LogReader.
+func (s *Store) ReadAll(ctx context.Context, after events.Position, filter store.Filter) iter.Seq2[events.Recorded, error] {
+	return func(yield func(events.Recorded, error) bool) {
+		readAll(ctx, s.pool, after.Commit, s.head.Load(), filter)(yield)
+	}
+}
+
+// readAll yields what the filter selects behind after, up to head.
+func readAll(ctx context.Context, p *pool, after, head uint64, filter store.Filter) iter.Seq2[events.Recorded, error] {
+	return inChunks(ctx, p, func(r *reader, c *chunk) (bool, error) {
+		if after >= head {
+			return false, nil
+		}
+		upto, err := r.scanLog(c, after, head, filter)
+		after = upto
+		return upto < head, err
+	})
+}
+
+// scanLog fills the chunk and returns how far it has looked.
+func (r *reader) scanLog(c *chunk, after, head uint64, filter store.Filter) (uint64, error) {
+	stmt, err := r.Prepare(`SELECT ` + columns + ` FROM events WHERE position > ? AND position <= ? ORDER BY position`)
+	if err != nil {
+		return after, err
+	}
+	stmt.BindInt64(1, int64(after))
+	stmt.BindInt64(2, int64(head))
+	for rows := 0; rows < chunkRows && !c.full(); rows++ {
+		found, err := stmt.Step()
+		if err != nil || !found {
+			return head, errors.Join(err, stmt.Reset())
+		}
+		after = uint64(stmt.ColumnInt64(0))
+		if !r.selected(stmt, filter) {
+			continue
+		}
+		e, err := r.event(stmt)
+		if err != nil {
+			return after, errors.Join(err, stmt.Reset())
+		}
+		c.add(e)
+	}
+	return after, stmt.Reset()
+}
+
+// ReadStream implements store.StreamReader.
+func (s *Store) ReadStream(ctx context.Context, stream string, from store.Revision, direction store.Direction) iter.Seq2[events.Recorded, error] {
+	return func(yield func(events.Recorded, error) bool) {
+		// The head comes first: what is behind it is cut off the tail.
+		head := s.head.Load()
+		place := newCursor(stream, from, direction, head, s.tails.unindexed(stream))
+		inChunks(ctx, s.pool, place.read)(yield)
+	}
+}
+
+// read fills the chunk with the next events of the stream, in one snapshot.
+func (c *cursor) read(r *reader, into *chunk) (more bool, err error) {
+	if err := exec(r.Conn, "BEGIN"); err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, exec(r.Conn, "END")) }()
+	positions, err := c.positions(r.Conn, chunkEvents)
+	if err != nil {
+		return false, err
+	}
+	read, err := r.fetch(into, positions)
+	c.unread(len(positions) - read)
+	return read < len(positions) || len(positions) == chunkEvents, err
+}
+
+// unread steps back over positions that were not used.
+func (c *cursor) unread(n int) {
+	if c.direction == store.Backwards {
+		c.next += store.Revision(n)
+	} else {
+		c.next -= store.Revision(n)
+	}
+}
+
+// fetch reads the events at the positions until the chunk is full, and returns
+// how many.
+func (r *reader) fetch(into *chunk, positions []uint64) (int, error) {
+	stmt, err := r.Prepare(`SELECT ` + columns + ` FROM events WHERE position = ?`)
+	if err != nil {
+		return 0, err
+	}
+	for i, position := range positions {
+		if into.full() {
+			return i, nil
+		}
+		e, err := r.eventAt(stmt, position)
+		if err != nil {
+			return i, err
+		}
+		into.add(e)
+	}
+	return len(positions), nil
+}
+
+func (r *reader) eventAt(stmt *sqlite.Stmt, position uint64) (e events.Recorded, err error) {
+	stmt.BindInt64(1, int64(position))
+	found, err := stmt.Step()
+	switch {
+	case err != nil:
+		return e, err
+	case !found:
+		err = missing(position)
+	default:
+		e, err = r.event(stmt)
+	}
+	return e, errors.Join(err, stmt.Reset())
+}
