@@ -1,8 +1,8 @@
 package timers
 
-// HeapLen returns the size of the heap, leftovers included.
-func HeapLen(x *Index) int {
+// Slots returns how many slots were ever needed at once.
+func Slots(x *Index) int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return len(x.heap)
+	return len(x.slots.all)
 }

@@ -16,25 +16,22 @@ type Entry struct {
 }
 
 // Index orders conversations by the earliest instant at which one of their
-// timers could be due: one entry per conversation, some 60 bytes each. It is
+// timers could be due: one entry per conversation, some 50 bytes each. It is
 // safe for concurrent use.
 //
-// It is lazy. Bringing an entry forward leaves the former one in the heap,
-// where it is dropped when it comes up; when more than half of a heap is such
-// leftovers it is built anew, so the heap stays below twice the entries.
+// It is lazy: what would put an instant off, as every message does, is not told
+// to it. The entry comes up too early instead and is filed again.
 type Index struct {
-	mu    sync.Mutex
+	mu    sync.Mutex // guards all below
 	names *names
-	filed map[key]int64 // the one true instant of each conversation; guarded by mu
-	heap  heap          // what filed says, and leftovers; guarded by mu
+	slots *slots
+	heap  heap
 }
-
-// minSweepable is the size below which leftovers are not worth a rebuild.
-const minSweepable = 1024
 
 // NewIndex returns an empty index.
 func NewIndex() *Index {
-	return &Index{names: newNames(), filed: make(map[key]int64)}
+	s := newSlots()
+	return &Index{names: newNames(), slots: s, heap: heap{slots: s}}
 }
 
 // File notes that the conversation could be due at the instant. The earlier of
@@ -44,12 +41,14 @@ func (x *Index) File(conversation string, due time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	k, at := x.names.key(conversation), nanos(due)
-	if noted, ok := x.filed[k]; ok && noted <= at {
+	n := x.slots.find(k)
+	if n == none {
+		x.heap.push(item{at, x.slots.add(k)})
 		return
 	}
-	x.filed[k] = at
-	x.heap.push(item{at, k})
-	x.compact()
+	if pos := x.slots.all[n].pos; at < x.heap.items[pos].due {
+		x.heap.forward(pos, at)
+	}
 }
 
 // Forget removes the conversation: it ended, or lost its timers.
@@ -57,9 +56,11 @@ func (x *Index) Forget(conversation string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	k := x.names.key(conversation)
-	delete(x.filed, k)
+	if n := x.slots.find(k); n != none {
+		x.heap.remove(x.slots.all[n].pos)
+		x.slots.remove(n)
+	}
 	x.names.drop(k)
-	x.compact()
 }
 
 // Load files every entry of the sequence, as start-up does with the rows of a
@@ -79,15 +80,13 @@ func (x *Index) Load(entries iter.Seq2[Entry, error]) error {
 func (x *Index) Take(dst []Entry, now time.Time, limit int) []Entry {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for upto := nanos(now); limit > 0 && len(x.heap) > 0 && x.heap[0].due <= upto; {
-		it := x.heap.pop()
-		if !x.current(it) {
-			continue
-		}
-		dst = append(dst, Entry{Conversation: x.names.name(it.key), Due: instant(it.due)})
-		delete(x.filed, it.key)
-		x.names.drop(it.key)
-		limit--
+	for upto := nanos(now); limit > 0 && len(x.heap.items) > 0 && x.heap.items[0].due <= upto; limit-- {
+		first := x.heap.items[0]
+		k := x.slots.all[first.slot].key
+		dst = append(dst, Entry{Conversation: x.names.name(k), Due: instant(first.due)})
+		x.heap.remove(0)
+		x.slots.remove(first.slot)
+		x.names.drop(k)
 	}
 	return dst
 }
@@ -96,39 +95,14 @@ func (x *Index) Take(dst []Entry, now time.Time, limit int) []Entry {
 func (x *Index) Len() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return len(x.filed)
+	return x.slots.used
 }
 
 // Backlog returns the number of conversations due at now. It visits those only.
 func (x *Index) Backlog(now time.Time) int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	due := make(map[key]bool)
-	x.heap.upto(nanos(now), func(it item) {
-		if x.current(it) {
-			due[it.key] = true
-		}
-	})
-	return len(due)
-}
-
-// current tells an entry from a leftover.
-func (x *Index) current(it item) bool {
-	at, ok := x.filed[it.key]
-	return ok && at == it.due
-}
-
-// compact builds the heap anew when leftovers are the greater part of it.
-func (x *Index) compact() {
-	if len(x.heap) < minSweepable || len(x.heap) <= 2*len(x.filed) {
-		return
-	}
-	fresh := make(heap, 0, len(x.filed))
-	for k, at := range x.filed {
-		fresh = append(fresh, item{at, k})
-	}
-	fresh.order()
-	x.heap = fresh
+	return x.heap.count(0, nanos(now))
 }
 
 // nanos is the instant in nanoseconds since 1970. Instants outside 1678–2262

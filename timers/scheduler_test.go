@@ -94,29 +94,50 @@ func requirePunctual(t *testing.T, fired []firing, most time.Duration) {
 	}
 }
 
-// A message and the timer in the same instant: either the message came first
-// and the clock starts anew, or the timer did and the message wakes the
-// conversation up. In both cases it goes on to become inactive an hour later.
+// A message and the timer in the same instant, in both orders and at once:
+// either the message came first and the clock starts anew, or the timer did and
+// the message wakes the conversation up. In each case it becomes inactive an
+// hour after the message, and the timer fires once per instant.
 func TestAMessageRacingTheTimerInTheSameInstant(t *testing.T) {
-	for range 50 {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld()
-			stop := run(t, timers.NewScheduler(w.index, w.fire, nil))
-			w.create(sid(1), time.Hour, 0)
-			began := time.Now()
-			time.Sleep(time.Hour)
-			require.True(t, w.message(sid(1)))
-			require.Equal(t, events.StateActive, w.state(sid(1)))
-			time.Sleep(time.Hour + 2*time.Second)
-			stop()
+	for name, race := range map[string]struct {
+		meet  func(message, sweep func())
+		fired []time.Duration
+	}{
+		"message first": {func(message, sweep func()) { message(); sweep() }, []time.Duration{2 * time.Hour}},
+		"timer first":   {func(message, sweep func()) { sweep(); message() }, []time.Duration{time.Hour, 2 * time.Hour}},
+		"at once": {func(message, sweep func()) {
+			var both sync.WaitGroup
+			both.Go(message)
+			both.Go(sweep)
+			both.Wait()
+		}, nil}, // either
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				s := timers.NewScheduler(w.index, w.fire, nil)
+				sweep := func() { s.Sweep(t.Context(), time.Now()) }
+				began := time.Now()
+				w.create(sid(1), time.Hour, 0)
+				sweep() // the look
+				time.Sleep(time.Hour)
+				race.meet(func() { w.message(sid(1)) }, sweep)
+				require.Equal(t, events.StateActive, w.state(sid(1)))
+				for range 61 {
+					time.Sleep(time.Minute)
+					sweep()
+				}
 
-			fired := w.firings()
-			last := fired[len(fired)-1]
-			require.Equal(t, began.Add(2*time.Hour), last.due)
-			require.Equal(t, events.StateInactive, w.state(sid(1)))
-			if len(fired) == 2 {
-				require.Equal(t, began.Add(time.Hour), fired[0].due)
-			}
+				require.Equal(t, events.StateInactive, w.state(sid(1)))
+				var fired []time.Duration
+				for _, due := range dues(w.firings(), sid(1)) {
+					fired = append(fired, due.Sub(began))
+				}
+				if race.fired != nil {
+					require.Equal(t, race.fired, fired)
+				}
+				require.Equal(t, 2*time.Hour, fired[len(fired)-1])
+			})
 		})
 	}
 }
