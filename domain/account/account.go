@@ -165,9 +165,9 @@ func timer(text string, least time.Duration, field string, malformed, tooShort i
 	switch {
 	case err != nil:
 		return "", domain.Refuse(domain.InvalidArgument, "timer_malformed", field, malformed, "%v", err)
-	case d == 0:
+	case d.Length() == 0:
 		return "", nil
-	case d < least:
+	case d.Length() < least:
 		return "", domain.Refuse(domain.InvalidArgument, "timer_below_minimum", field, tooShort, "The timer must be at least %s", least)
 	}
 	return text, nil

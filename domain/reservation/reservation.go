@@ -34,6 +34,7 @@ type State struct {
 	Kind   string
 	Holder string // stream
 	Ref    string // SID of the part that holds the value
+	Claims int    // how many there have been
 }
 
 // Claim names a holder.
@@ -58,6 +59,7 @@ func Evolve(s State, e events.Event) State {
 	switch e := e.(type) {
 	case events.ReservationClaimed:
 		s.Kind, s.Holder, s.Ref = e.Kind, e.Holder, e.Ref
+		s.Claims++
 	case events.ReservationLost: // reservations hold nothing themselves
 	default:
 		panic(fmt.Sprintf("reservation: event %T", e))

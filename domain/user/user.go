@@ -157,7 +157,7 @@ func checkRole(roleType string) error {
 }
 
 func notAllowed(field string) *domain.Refusal {
-	return domain.Refuse(domain.PermissionDenied, "not_permitted", field, 50107, "The user is not permitted to do this")
+	return domain.Refuse(domain.PermissionDenied, "permission_denied", field, 50107, "The user is not permitted to do this")
 }
 
 func decideUpdate(s State, c Update) ([]events.Event, error) {
@@ -167,6 +167,9 @@ func decideUpdate(s State, c Update) ([]events.Event, error) {
 	}
 	if !c.Caller.May(permission) || (c.Role != nil && c.Caller.Identity != "") {
 		return nil, notAllowed("")
+	}
+	if err := checkInfo(text(c.FriendlyName), text(c.Attributes)); err != nil {
+		return nil, err
 	}
 	var out []events.Event
 	if c.FriendlyName != nil && *c.FriendlyName != s.FriendlyName {
@@ -181,7 +184,7 @@ func decideUpdate(s State, c Update) ([]events.Event, error) {
 		}
 		out = append(out, events.UserRoleChanged{Role: *c.Role, At: c.At})
 	}
-	return out, checkInfo(text(c.FriendlyName), text(c.Attributes))
+	return out, nil
 }
 
 func text(p *string) string {

@@ -1,0 +1,185 @@
+// Package engine is the front desk: the only place that joins domain and store.
+// It puts time, ids and looked-up facts into commands, serialises commands per
+// aggregate, keeps folded states at hand, recognises repeated commands and
+// makes values unique across streams.
+//
+// An Engine is safe for concurrent use. It starts no goroutines.
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parley-engine/parley/domain/account"
+	"github.com/parley-engine/parley/domain/conversation"
+	"github.com/parley-engine/parley/domain/reservation"
+	"github.com/parley-engine/parley/domain/role"
+	"github.com/parley-engine/parley/domain/service"
+	"github.com/parley-engine/parley/domain/user"
+	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/store"
+)
+
+// Options are settings; the zero value of each field works.
+type Options struct {
+	// DefaultAccount is the account of commands that name none.
+	DefaultAccount string
+	// Limits of conversations; zero fields mean Twilio's values.
+	Limits conversation.Limits
+	// GroupMMS allows native group MMS (reference 3.7).
+	GroupMMS bool
+	// OpenConversations counts an identity's open conversations in a service,
+	// from a read model. Nil: not limited.
+	OpenConversations func(ctx context.Context, service, identity string) (int, error)
+	// Snapshots shorten the folding of long streams. Nil: none.
+	Snapshots Snapshots
+	// CacheEntries bounds the folded entries (participants, messages, receipts,
+	// …) kept in memory. Zero: DefaultCacheEntries.
+	CacheEntries int
+	// MaxInFlight bounds the commands worked on at once; one more is told to
+	// come back. Zero: DefaultMaxInFlight.
+	MaxInFlight int
+	// Now is the clock. Nil: time.Now.
+	Now func() time.Time
+	// Observe, if not nil, hears of every command: its type, "ok" or the
+	// failure's code, and how long it took. It is called concurrently.
+	Observe func(commandType, result string, took time.Duration)
+}
+
+// Defaults of Options.
+const (
+	DefaultCacheEntries = 1 << 20
+	DefaultMaxInFlight  = 8192
+)
+
+// Engine executes commands.
+type Engine struct {
+	options    Options
+	operations map[string]operation
+	lanes      *lanes
+	inFlight   chan struct{}
+
+	conversations *aggregates[conversation.State]
+	services      *aggregates[service.State]
+	users         *aggregates[user.State]
+	roles         *aggregates[role.State]
+	accounts      *aggregates[account.State]
+	reservations  *aggregates[reservation.State]
+}
+
+// New returns an engine on a log. Nil options are fine.
+func New(log store.StreamLog, options *Options) *Engine {
+	o := Options{}
+	if options != nil {
+		o = *options
+	}
+	if o.CacheEntries == 0 {
+		o.CacheEntries = DefaultCacheEntries
+	}
+	if o.MaxInFlight == 0 {
+		o.MaxInFlight = DefaultMaxInFlight
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	e := &Engine{options: o, operations: map[string]operation{}, lanes: newLanes(), inFlight: make(chan struct{}, o.MaxInFlight)}
+	e.conversations = newAggregates(e, log, events.CategoryConversation, conversation.Evolve, conversation.State.Size)
+	e.conversations.snapshots, e.conversations.schema = o.Snapshots, schemaOf[conversation.State]()
+	e.services = newAggregates(e, log, events.CategoryService, service.Evolve, one[service.State])
+	e.users = newAggregates(e, log, events.CategoryUser, user.Evolve, one[user.State])
+	e.roles = newAggregates(e, log, events.CategoryRole, role.Evolve, one[role.State])
+	e.accounts = newAggregates(e, log, events.CategoryAccount, account.Evolve, one[account.State])
+	e.reservations = newAggregates(e, log, events.CategoryReservation, reservation.Evolve, one[reservation.State])
+	for _, op := range operations() {
+		e.operations[op.Name] = op
+	}
+	return e
+}
+
+func one[S any](S) int { return 1 }
+
+func newAggregates[S any](e *Engine, log store.StreamLog, category string, evolve func(S, events.Event) S, size func(S) int) *aggregates[S] {
+	return &aggregates[S]{
+		category: category, evolve: evolve, size: size, log: log, lanes: e.lanes,
+		cache: newCache[folded[S]](e.options.CacheEntries),
+	}
+}
+
+// Execute does one command and returns its outcome; the error is always a
+// *Failure. When it returns an outcome, everything the command did is durable.
+// A cancelled context stops the waiting, not a write that has begun; after
+// that, and after any retryable failure, the same command id finds out.
+func (e *Engine) Execute(ctx context.Context, c Command) (Outcome, error) {
+	begun := e.options.Now()
+	outcome, err := e.admit(ctx, c, begun)
+	result := "ok"
+	failure := AsFailure(err)
+	if failure != nil {
+		result = failure.Code
+	}
+	if e.options.Observe != nil {
+		e.options.Observe(e.known(c.Type), result, e.options.Now().Sub(begun))
+	}
+	if failure != nil {
+		return Outcome{}, failure
+	}
+	return outcome, nil
+}
+
+// known keeps foreign text out of metrics.
+func (e *Engine) known(commandType string) string {
+	if _, ok := e.operations[commandType]; !ok {
+		return "unknown"
+	}
+	return commandType
+}
+
+// admit checks what can be checked without looking at any aggregate.
+func (e *Engine) admit(ctx context.Context, c Command, now time.Time) (Outcome, error) {
+	select {
+	case e.inFlight <- struct{}{}:
+		defer func() { <-e.inFlight }()
+	default:
+		return Outcome{}, unavailable("overloaded", "Too many commands are in flight; try again", nil)
+	}
+	op, ok := e.operations[c.Type]
+	if !ok {
+		return Outcome{}, invalid("unknown_command", "command", fmt.Sprintf("%.64q is not a command", c.Type))
+	}
+	if len(c.Body) > MaxBodyBytes {
+		return Outcome{}, &Failure{Kind: KindPayloadTooLarge, Code: "payload_too_large", Field: "data",
+			Message: fmt.Sprintf("A command's data is limited to %d bytes", MaxBodyBytes)}
+	}
+	if !c.Deadline.IsZero() && now.After(c.Deadline) {
+		return Outcome{}, &Failure{Kind: KindExpired, Code: "expired", Field: "deadline", Message: "The command's deadline has passed"}
+	}
+	if c.ID.IsZero() {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return Outcome{}, fmt.Errorf("command id: %w", err)
+		}
+		c.ID = events.ID(id)
+	}
+	if err := checkEnvelope(c, op); err != nil {
+		return Outcome{}, err
+	}
+	if c.Actor.Kind == "" {
+		c.Actor.Kind = events.ActorAPI
+	}
+	return op.run(ctx, e, &request{Command: c, at: now.UTC()})
+}
+
+// Drain waits until no command is in flight and lets none in any more.
+func (e *Engine) Drain(ctx context.Context) error {
+	for range cap(e.inFlight) {
+		select {
+		case e.inFlight <- struct{}{}:
+		case <-ctx.Done():
+			return fmt.Errorf("drain the engine: %w", ctx.Err())
+		}
+	}
+	return nil
+}

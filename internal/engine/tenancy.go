@@ -1,0 +1,251 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/parley-engine/parley/domain"
+	"github.com/parley-engine/parley/domain/account"
+	"github.com/parley-engine/parley/domain/role"
+	"github.com/parley-engine/parley/domain/service"
+	"github.com/parley-engine/parley/domain/user"
+	"github.com/parley-engine/parley/events"
+)
+
+// on builds an operation whose body is read into a C.
+func on[C interface{ CommandType() string }](prefix string, creates bool, run func(ctx context.Context, e *Engine, r *request, c C) (Outcome, error)) operation {
+	var zero C
+	return operation{Name: zero.CommandType(), Fields: zero, prefix: prefix, creates: creates,
+		run: func(ctx context.Context, e *Engine, r *request) (Outcome, error) {
+			if r.Actor.Kind == events.ActorUser && prefix != "US" {
+				return Outcome{}, domain.Refuse(domain.PermissionDenied, "permission_denied", "actor", 50107, "The user is not permitted to do this")
+			}
+			var c C
+			if err := r.read(&c); err != nil {
+				return Outcome{}, err
+			}
+			return run(ctx, e, r, c)
+		},
+	}
+}
+
+func tenancyOperations() []operation {
+	return []operation{
+		on("US", true, runCreateUser),
+		on("US", false, runUpdateUser),
+		on("US", false, runRemoveUser),
+		on("RL", true, runCreateRole),
+		on("RL", false, func(ctx context.Context, e *Engine, r *request, c role.ReplacePermissions) (Outcome, error) {
+			c.At = r.at
+			return e.onRole(ctx, r, func(s role.State) ([]events.Event, error) { return role.Decide(s, c) })
+		}),
+		on("RL", false, func(ctx context.Context, e *Engine, r *request, c role.Remove) (Outcome, error) {
+			c.At = r.at
+			return e.onRole(ctx, r, func(s role.State) ([]events.Event, error) { return role.Decide(s, c) })
+		}),
+		on("IS", true, runCreateService),
+		on("IS", false, runConfigureService),
+		on("IS", false, runRemoveService),
+		on("AC", true, runCreateAccount),
+		on("AC", false, runConfigureAccount),
+		on("AC", false, runAddMessagingService),
+	}
+}
+
+func runCreateUser(ctx context.Context, e *Engine, r *request, c user.Create) (Outcome, error) {
+	c.Sid = sidFor(r, "US", firstOf(r.Aggregate, c.Sid))
+	return e.createUser(ctx, r, c)
+}
+
+func (e *Engine) defaultUserRole(ctx context.Context, serviceSid string) (roleSid string, err error) {
+	err = e.services.glance(ctx, serviceSid, func(s service.State) { roleSid = s.ServiceRole })
+	return roleSid, err
+}
+
+// ownedBy refuses what belongs to another account or service as not found, and
+// settles the two for the events' metadata.
+func (e *Engine) ownedBy(r *request, accountSid, serviceSid, what string) error {
+	wanted := firstOf(r.Account, e.options.DefaultAccount)
+	if accountSid == "" || accountSid != wanted || (r.Service != "" && serviceSid != "" && r.Service != serviceSid) {
+		return notFound(fmt.Sprintf("The requested %s was not found", what))
+	}
+	r.Account, r.Service = accountSid, serviceSid
+	return nil
+}
+
+func runUpdateUser(ctx context.Context, e *Engine, r *request, c user.Update) (Outcome, error) {
+	return e.onUser(ctx, r, r.Aggregate, func(s user.State) (_ []events.Event, err error) {
+		if err = e.ownedBy(r, s.Account, s.Service, "user"); err != nil {
+			return nil, err
+		}
+		if c.Issue, err = e.userIssue(ctx, r); err != nil {
+			return nil, err
+		}
+		if c.Role != nil {
+			if c.RoleType, err = e.roleType(ctx, s.Service, *c.Role); err != nil {
+				return nil, err
+			}
+		}
+		return user.Decide(s, c)
+	})
+}
+
+func runRemoveUser(ctx context.Context, e *Engine, r *request, c user.Remove) (Outcome, error) {
+	return e.onUser(ctx, r, r.Aggregate, func(s user.State) (_ []events.Event, err error) {
+		if err = e.ownedBy(r, s.Account, s.Service, "user"); err != nil {
+			return nil, err
+		}
+		if c.Issue, err = e.userIssue(ctx, r); err != nil {
+			return nil, err
+		}
+		return user.Decide(s, c)
+	})
+}
+
+// userIssue is made in a user's lane, so it must not enter another user's: a
+// user who edits himself is known by his identity alone, and rights over others
+// are for server-side callers.
+func (e *Engine) userIssue(_ context.Context, r *request) (user.Issue, error) {
+	caller := domain.Caller{Actor: r.Actor}
+	if r.Actor.Kind == events.ActorUser {
+		caller.Identity = r.Actor.ID
+	}
+	return user.Issue{At: r.at, Caller: caller}, nil
+}
+
+func runCreateRole(ctx context.Context, e *Engine, r *request, c role.Create) (Outcome, error) {
+	if err := e.place(ctx, r); err != nil {
+		return Outcome{}, err
+	}
+	r.Aggregate = sidFor(r, "RL", firstOf(r.Aggregate, c.Sid))
+	c.At, c.Account, c.Service, c.Sid = r.at, r.Account, r.Service, r.Aggregate
+	return e.roles.transact(ctx, r, r.Aggregate, decision[role.State]{
+		decide: func(s role.State) ([]events.Event, error) { return role.Decide(s, c) },
+	})
+}
+
+func (e *Engine) onRole(ctx context.Context, r *request, decide func(role.State) ([]events.Event, error)) (Outcome, error) {
+	return e.roles.transact(ctx, r, r.Aggregate, decision[role.State]{
+		decide: func(s role.State) ([]events.Event, error) {
+			if err := e.ownedBy(r, s.Account, s.Service, "role"); err != nil {
+				return nil, err
+			}
+			return decide(s)
+		},
+	})
+}
+
+func runCreateService(ctx context.Context, e *Engine, r *request, c service.Create) (Outcome, error) {
+	r.Account = firstOf(r.Account, e.options.DefaultAccount)
+	var exists bool
+	if err := e.accounts.glance(ctx, r.Account, func(s account.State) { exists = s.Exists() }); err != nil {
+		return Outcome{}, err
+	}
+	if !exists {
+		return Outcome{}, notFound("The requested account was not found")
+	}
+	c.Sid = sidFor(r, "IS", firstOf(r.Aggregate, c.Sid))
+	return e.createService(ctx, r, c)
+}
+
+// createService makes a service after its four default roles. A crash in
+// between leaves roles nobody refers to; the same command again goes on.
+func (e *Engine) createService(ctx context.Context, r *request, c service.Create) (Outcome, error) {
+	if _, err := service.Decide(service.State{}, c); err != nil {
+		return Outcome{}, err
+	}
+	r.Service = c.Sid
+	var sids [4]string
+	for i, d := range role.Defaults() {
+		sub := r.sub(fmt.Sprintf("role-%d", i), role.Create{}.CommandType(), "")
+		sids[i] = sidFor(sub, "RL", "")
+		create := role.Create{At: r.at, Account: r.Account, Service: c.Sid, Sid: sids[i], FriendlyName: d.Name, Type: d.Type, Permissions: d.Permissions}
+		if _, err := e.roles.transact(ctx, sub, sids[i], decision[role.State]{
+			decide: func(s role.State) ([]events.Event, error) { return role.Decide(s, create) },
+		}); err != nil {
+			return Outcome{}, err
+		}
+	}
+	c.At, c.Account, c.ServiceRole, c.CreatorRole, c.ConversationRole = r.at, r.Account, sids[1], sids[2], sids[3]
+	return e.services.transact(ctx, r, c.Sid, decision[service.State]{
+		decide: func(s service.State) ([]events.Event, error) { return service.Decide(s, c) },
+	})
+}
+
+func runConfigureService(ctx context.Context, e *Engine, r *request, c service.Configure) (Outcome, error) {
+	c.At, c.RoleTypes = r.at, map[string]string{}
+	for _, sid := range []*string{c.CreatorRole, c.ConversationRole, c.ServiceRole} {
+		if sid == nil {
+			continue
+		}
+		roleType, err := e.roleType(ctx, r.Aggregate, *sid)
+		if err != nil {
+			return Outcome{}, err
+		}
+		c.RoleTypes[*sid] = roleType
+	}
+	return e.onService(ctx, r, func(s service.State) ([]events.Event, error) { return service.Decide(s, c) })
+}
+
+func runRemoveService(ctx context.Context, e *Engine, r *request, c service.Remove) (Outcome, error) {
+	c.At = r.at
+	return e.onService(ctx, r, func(s service.State) ([]events.Event, error) { return service.Decide(s, c) })
+}
+
+func (e *Engine) onService(ctx context.Context, r *request, decide func(service.State) ([]events.Event, error)) (Outcome, error) {
+	return e.services.transact(ctx, r, r.Aggregate, decision[service.State]{
+		decide: func(s service.State) ([]events.Event, error) {
+			if err := e.ownedBy(r, s.Account, s.Service, "service"); err != nil {
+				return nil, err
+			}
+			return decide(s)
+		},
+	})
+}
+
+// runCreateAccount makes an account after its default service, so that an
+// account that exists is complete.
+func runCreateAccount(ctx context.Context, e *Engine, r *request, c account.Create) (Outcome, error) {
+	c.Account = sidFor(r, "AC", r.Aggregate)
+	c.At, c.DefaultService = r.at, domain.SID("IS", r.ID.String()+"/default-service")
+	if _, err := account.Decide(account.State{}, c); err != nil {
+		return Outcome{}, err
+	}
+	r.Account, r.Aggregate = c.Account, c.Account
+	sub := r.sub("service", service.Create{}.CommandType(), c.DefaultService)
+	if _, err := e.createService(ctx, sub, service.Create{At: r.at, Account: c.Account, Sid: c.DefaultService, FriendlyName: "Default Service"}); err != nil {
+		return Outcome{}, err
+	}
+	return e.accounts.transact(ctx, r, c.Account, decision[account.State]{
+		decide: func(s account.State) ([]events.Event, error) { return account.Decide(s, c) },
+	})
+}
+
+func runConfigureAccount(ctx context.Context, e *Engine, r *request, c account.Configure) (Outcome, error) {
+	c.At = r.at
+	limits := e.options.Limits.WithDefaults()
+	c.MinInactiveTimer, c.MinClosedTimer = limits.MinInactiveTimer, limits.MinClosedTimer
+	if c.DefaultService != nil {
+		var err error
+		if c.ServiceOwned, err = e.owns(ctx, r.Aggregate, *c.DefaultService); err != nil {
+			return Outcome{}, err
+		}
+	}
+	return e.onAccount(ctx, r, func(s account.State) ([]events.Event, error) { return account.Decide(s, c) })
+}
+
+func runAddMessagingService(ctx context.Context, e *Engine, r *request, c account.AddMessagingService) (Outcome, error) {
+	c.At, c.Sid = r.at, sidFor(r, "MG", c.Sid)
+	outcome, err := e.onAccount(ctx, r, func(s account.State) ([]events.Event, error) { return account.Decide(s, c) })
+	outcome.Sid = c.Sid
+	return outcome, err
+}
+
+func (e *Engine) onAccount(ctx context.Context, r *request, decide func(account.State) ([]events.Event, error)) (Outcome, error) {
+	r.Account, r.Service = firstOf(r.Account, r.Aggregate), ""
+	if r.Account != r.Aggregate {
+		return Outcome{}, notFound("The requested account was not found")
+	}
+	return e.accounts.transact(ctx, r, r.Aggregate, decision[account.State]{decide: decide})
+}
+

@@ -1,0 +1,98 @@
+// Package httpapi is Parley's HTTP surface: health, readiness, metrics, and the
+// doors of operators. Everything under /admin needs the data folder's token.
+//
+// A handler is safe for concurrent use and starts no goroutines.
+package httpapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"strings"
+)
+
+// Check is one condition of readiness. Problem is empty when it holds.
+type Check struct {
+	Name    string `json:"name"`
+	Problem string `json:"problem,omitempty"`
+}
+
+// Rebuild builds a projection anew. It reports steps as it goes, each a value
+// that goes to the client as one line of JSON; an error is the last line.
+type Rebuild func(ctx context.Context, projection string, step func(any)) error
+
+// Config is what the handler needs; all fields are required but Log.
+type Config struct {
+	Ready   func() []Check
+	Metrics http.Handler
+	Rebuild Rebuild
+	Token   string       // of /admin, as "Authorization: Bearer TOKEN"
+	Log     *slog.Logger // nil discards
+}
+
+// New returns the handler of all paths.
+func New(c Config) http.Handler {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, map[string]bool{"ok": true}) })
+	mux.HandleFunc("GET /readyz", c.ready)
+	mux.Handle("GET /metrics", c.Metrics)
+	mux.Handle("POST /admin/projections/{name}/rebuild", c.admin(c.rebuild))
+	return mux
+}
+
+// ready is 200 when every check holds and 503 otherwise; it names them all.
+func (c Config) ready(w http.ResponseWriter, _ *http.Request) {
+	checks := c.Ready()
+	status := http.StatusOK
+	for _, check := range checks {
+		if check.Problem != "" {
+			status = http.StatusServiceUnavailable
+		}
+	}
+	answer(w, status, map[string]any{"ready": status == http.StatusOK, "checks": checks})
+}
+
+func (c Config) admin(next http.HandlerFunc) http.Handler {
+	want := sha256.Sum256([]byte(c.Token))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		got := sha256.Sum256([]byte(token))
+		if c.Token == "" || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="parley"`)
+			answer(w, http.StatusUnauthorized, map[string]string{"error": "the data folder's admin token is needed"})
+			return
+		}
+		next(w, r)
+	})
+}
+
+// rebuild streams one JSON object a line: steps, then {"done":true} or
+// {"error":"…"}. The status is 200 once it has begun, so the last line counts.
+func (c Config) rebuild(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	lines := json.NewEncoder(w)
+	control := http.NewResponseController(w)
+	step := func(value any) {
+		if lines.Encode(value) == nil {
+			_ = control.Flush() // a client that left is found out by the context
+		}
+	}
+	if err := c.Rebuild(r.Context(), r.PathValue("name"), step); err != nil {
+		c.Log.Warn("rebuild failed", "projection", r.PathValue("name"), "err", err)
+		step(map[string]string{"error": err.Error()})
+		return
+	}
+	step(map[string]bool{"done": true})
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // the client may have left
+}
