@@ -1,0 +1,256 @@
+// Package broker runs the NATS server that Parley brings along, and connects to
+// it or to any other. The server lives inside the process, listens on loopback
+// for clients in any language, and keeps its JetStream streams in a folder of
+// its own. With the defaults a publish is acknowledged only after it was
+// synced to disk.
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// DefaultMaxPayload bounds one message on the wire, headers included, in bytes.
+const DefaultMaxPayload = 1 << 20
+
+// readyTimeout bounds how long a start may take; reading back a large store is
+// the slow part.
+const readyTimeout = 30 * time.Second
+
+// marker names the file that says a folder is ours, and in which format.
+const (
+	marker        = "parley-bus"
+	markerContent = "parley bus store, format 1\n"
+)
+
+// Errors of Start.
+var (
+	// ErrForeign says the folder holds files of somebody else.
+	ErrForeign = errors.New("folder is not a Parley bus store")
+	// ErrLocked says another process has the folder open.
+	ErrLocked = errors.New("folder is in use by another process")
+	// ErrAddress says the address cannot be listened on.
+	ErrAddress = errors.New("cannot listen")
+)
+
+// Options are the settings of an embedded server. The zero value listens on a
+// random loopback port, without a token, and syncs every write.
+type Options struct {
+	Address      string        // host:port; port 0 picks one; default 127.0.0.1:0
+	Token        string        // every client must present it; empty: none asked
+	SyncInterval time.Duration // 0: sync before each acknowledgement; else sync this often and risk that much
+	MaxPayload   int           // bytes; default DefaultMaxPayload
+	MaxStore     int64         // bytes all streams may take; 0: three quarters of the free disk
+	Logger       *slog.Logger  // nil: discard
+}
+
+// Server is an embedded NATS server with JetStream. It is safe for concurrent
+// use.
+type Server struct {
+	nats   *server.Server
+	token  string
+	unlock func()
+	once   sync.Once
+}
+
+// Start opens or creates the store in dir and listens. It returns when clients
+// can connect, or with an error that says what to change. The folder is left as
+// it was found when it is foreign or in use.
+func Start(dir string, o *Options) (*Server, error) {
+	opts := withDefaults(o)
+	unlock, err := claim(dir)
+	if err != nil {
+		return nil, err
+	}
+	ns, err := launch(dir, opts)
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	return &Server{nats: ns, token: opts.Token, unlock: unlock}, nil
+}
+
+// URL is where clients connect: nats://127.0.0.1:4222.
+func (s *Server) URL() string { return s.nats.ClientURL() }
+
+// Stop closes all connections, writes what is buffered and releases the folder.
+// It may be called more than once. Callers drain their own work before.
+func (s *Server) Stop() {
+	s.once.Do(func() {
+		s.nats.Shutdown()
+		s.nats.WaitForShutdown()
+		s.unlock()
+	})
+}
+
+func withDefaults(o *Options) Options {
+	var opts Options
+	if o != nil {
+		opts = *o
+	}
+	if opts.Address == "" {
+		opts.Address = "127.0.0.1:0"
+	}
+	if opts.MaxPayload == 0 {
+		opts.MaxPayload = DefaultMaxPayload
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	return opts
+}
+
+// claim makes sure the folder is ours, empty or new, and that nobody else has
+// it open.
+func claim(dir string) (unlock func(), err error) {
+	if err := refuseForeign(dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create bus store: %w", err)
+	}
+	unlock, err = lock(filepath.Join(dir, "lock"))
+	if err != nil {
+		return nil, fmt.Errorf("open bus store %s: %w", dir, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, marker), []byte(markerContent), 0o600); err != nil {
+		unlock()
+		return nil, fmt.Errorf("mark bus store: %w", err)
+	}
+	return unlock, nil
+}
+
+func refuseForeign(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) || err == nil && onlyLock(entries) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read bus store: %w", err)
+	}
+	content, err := os.ReadFile(filepath.Join(dir, marker))
+	if err != nil || string(content) != markerContent {
+		return fmt.Errorf("%w: %s holds other files (%s, …); choose an empty folder", ErrForeign, dir, entries[0].Name())
+	}
+	return nil
+}
+
+// onlyLock is an empty folder, or one where a start was cut short between
+// locking and marking.
+func onlyLock(entries []os.DirEntry) bool {
+	return len(entries) == 0 || len(entries) == 1 && entries[0].Name() == "lock"
+}
+
+func launch(dir string, o Options) (*server.Server, error) {
+	host, port, err := listenable(o.Address)
+	if err != nil {
+		return nil, err
+	}
+	ns, err := server.NewServer(serverOptions(dir, host, port, o))
+	if err != nil {
+		return nil, fmt.Errorf("configure bus: %w", err)
+	}
+	complaints := &complaints{log: o.Logger, fatal: make(chan string, 1)}
+	ns.SetLoggerV2(complaints, false, false, false)
+	go ns.Start() // returns once the server's own goroutines run; Stop waits for those
+	if err := awaitReady(ns, complaints.fatal); err != nil {
+		ns.Shutdown()
+		ns.WaitForShutdown()
+		return nil, err
+	}
+	return ns, nil
+}
+
+// awaitReady waits for the listener, or for the reason there is none: the
+// server reports those only to its log.
+func awaitReady(ns *server.Server, fatal <-chan string) error {
+	ready := make(chan bool, 1)
+	go func() { ready <- ns.ReadyForConnections(readyTimeout) }()
+	select {
+	case reason := <-fatal:
+		return fmt.Errorf("start bus: %s", reason)
+	case ok := <-ready:
+		if !ok {
+			return fmt.Errorf("start bus: not ready after %s", readyTimeout)
+		}
+	}
+	if !ns.JetStreamEnabled() {
+		return errors.New("start bus: streams are not available")
+	}
+	return nil
+}
+
+// listenable tries the address before the server does, because the server's
+// own answer to a port in use is to keep quiet.
+func listenable(address string) (host string, port int, err error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return "", 0, fmt.Errorf("%w on %s: %w", ErrAddress, address, err)
+	}
+	if err := listener.Close(); err != nil {
+		return "", 0, fmt.Errorf("%w on %s: %w", ErrAddress, address, err)
+	}
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, fmt.Errorf("%w on %s: %w", ErrAddress, address, err)
+	}
+	port, err = strconv.Atoi(text)
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	return host, port, err
+}
+
+func serverOptions(dir, host string, port int, o Options) *server.Options {
+	return &server.Options{
+		ServerName:        "parley",
+		Host:              host,
+		Port:              port,
+		Authorization:     o.Token,
+		JetStream:         true,
+		StoreDir:          dir,
+		SyncAlways:        o.SyncInterval == 0,
+		SyncInterval:      o.SyncInterval,
+		MaxPayload:        int32(o.MaxPayload),
+		JetStreamMaxStore: o.MaxStore,
+		NoSigs:            true,
+	}
+}
+
+// complaints passes the server's warnings to slog and keeps the first fatal one.
+type complaints struct {
+	log   *slog.Logger
+	fatal chan string
+}
+
+func (c *complaints) Noticef(string, ...any) {}
+func (c *complaints) Debugf(string, ...any)  {}
+func (c *complaints) Tracef(string, ...any)  {}
+
+func (c *complaints) Warnf(format string, v ...any) {
+	text := fmt.Sprintf(format, v...)
+	if !strings.Contains(text, "Plaintext passwords") {
+		c.log.Warn("bus server warns", "detail", text)
+	}
+}
+
+func (c *complaints) Errorf(format string, v ...any) {
+	c.log.Error("bus server reports an error", "detail", fmt.Sprintf(format, v...))
+}
+
+func (c *complaints) Fatalf(format string, v ...any) {
+	select {
+	case c.fatal <- fmt.Sprintf(format, v...):
+	default:
+	}
+}

@@ -1,0 +1,61 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// connectTimeout bounds the first connection attempt.
+const connectTimeout = 5 * time.Second
+
+// reconnectWait is the pause between attempts after a connection was lost.
+const reconnectWait = 200 * time.Millisecond
+
+// Connect opens a connection that survives restarts of the server: it
+// reconnects for ever, and what was subscribed stays subscribed. The first
+// attempt must succeed. The caller closes the connection. A nil logger
+// discards.
+func Connect(url, token, name string, log *slog.Logger) (*nats.Conn, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	options := append(reporting(log),
+		nats.Name(name), nats.Timeout(connectTimeout),
+		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait))
+	if token != "" {
+		options = append(options, nats.Token(token))
+	}
+	nc, err := nats.Connect(url, options...)
+	if errors.Is(err, nats.ErrAuthorization) {
+		return nil, fmt.Errorf("connect to bus %s: the token was refused: %w", url, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connect to bus %s: %w", url, err)
+	}
+	return nc, nil
+}
+
+// Connect opens a connection to this server, with its token.
+func (s *Server) Connect(name string, log *slog.Logger) (*nats.Conn, error) {
+	return Connect(s.URL(), s.token, name, log)
+}
+
+func reporting(log *slog.Logger) []nats.Option {
+	return []nats.Option{
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				log.Warn("bus connection lost", "err", err)
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			log.Info("bus connection restored", "url", nc.ConnectedUrlRedacted())
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			log.Error("bus connection reports an error", "err", err)
+		}),
+	}
+}

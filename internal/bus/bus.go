@@ -1,0 +1,227 @@
+package bus
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/parley-engine/parley/internal/bus/pubsub"
+	"github.com/parley-engine/parley/internal/engine"
+)
+
+// Execute carries out one command. Its errors are *engine.Failure; any other
+// counts as internal.
+type Execute func(ctx context.Context, c engine.Command) (engine.Outcome, error)
+
+// Options are the settings of a Bus. The zero value works.
+type Options struct {
+	Group            string        // queue group and durable name; default "parley"
+	MaxInFlight      int           // calls held at a time; default 4096
+	MaxPending       int           // durable commands held at a time; default 4096
+	MaxCommandBytes  int           // of a body; default 256 KiB
+	MaxStreamBytes   int64         // of commands waiting; 0: no limit
+	AckWait          time.Duration // silence after which a process counts as dead; default 30 s
+	Timeout          time.Duration // of one attempt; default 30 s
+	Retries          int           // of a durable command that failed for a passing reason; default 12
+	FirstPause       time.Duration // before the first retry, then doubled; default 100 ms
+	LongestPause     time.Duration // default 10 s
+	Patience         time.Duration // of a stop, with commands under way; default 20 s
+	Logger           *slog.Logger  // nil: discard
+	Registerer       prometheus.Registerer
+	provisionTimeout time.Duration
+}
+
+func (o *Options) withDefaults() Options {
+	var opts Options
+	if o != nil {
+		opts = *o
+	}
+	opts.Group = cmp.Or(opts.Group, "parley")
+	opts.MaxInFlight = cmp.Or(opts.MaxInFlight, 4096)
+	opts.MaxPending = cmp.Or(opts.MaxPending, 4096)
+	opts.MaxCommandBytes = cmp.Or(opts.MaxCommandBytes, 256<<10)
+	opts.AckWait = cmp.Or(opts.AckWait, 30*time.Second)
+	opts.Timeout = cmp.Or(opts.Timeout, 30*time.Second)
+	opts.Retries = cmp.Or(opts.Retries, 12)
+	opts.FirstPause = cmp.Or(opts.FirstPause, 100*time.Millisecond)
+	opts.LongestPause = cmp.Or(opts.LongestPause, 10*time.Second)
+	opts.Patience = cmp.Or(opts.Patience, 20*time.Second)
+	opts.provisionTimeout = cmp.Or(opts.provisionTimeout, 10*time.Second)
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	return opts
+}
+
+// Bus takes commands from both doors. Run it once.
+type Bus struct {
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	execute Execute
+	opts    Options
+	log     *slog.Logger
+	metrics *metrics
+	lanes   *pubsub.Lanes
+	parked  *parking
+	letters *DeadLetters // set by prepare
+
+	ready    chan struct{} // closed: both doors are open
+	stopping chan struct{} // closed: Drain was called, or Run's context ended
+	stop     sync.Once
+	stopped  chan struct{} // closed: Run has returned
+}
+
+// New returns a Bus on a connection, which stays the caller's.
+func New(nc *nats.Conn, execute Execute, o *Options) (*Bus, error) {
+	opts := o.withDefaults()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("open streams: %w", err)
+	}
+	b := &Bus{
+		nc: nc, js: js, execute: execute, opts: opts, log: opts.Logger,
+		lanes: pubsub.NewLanes(), parked: &parking{lanes: make(map[string][]place)},
+		ready: make(chan struct{}), stopping: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	b.metrics, err = newMetrics(opts.Registerer, b.lanes, b.parked)
+	return b, err
+}
+
+// Ready is closed when both doors are open.
+func (b *Bus) Ready() <-chan struct{} { return b.ready }
+
+// Run opens the doors and blocks until ctx ends or Drain is called, then drains
+// (see the package comment) and returns nil. It returns an error when the
+// streams cannot be made or read.
+func (b *Bus) Run(ctx context.Context) error {
+	defer close(b.stopped)
+	if err := b.prepare(ctx); err != nil {
+		return err
+	}
+	router, err := b.router()
+	if err != nil {
+		return err
+	}
+	stopFollowing := context.AfterFunc(ctx, b.beginStop)
+	defer stopFollowing()
+	return b.serve(context.WithoutCancel(ctx), router)
+}
+
+// serve runs the router until the bus stops. Closing it closes the subscribers,
+// and they wait for what they handed out.
+func (b *Bus) serve(ctx context.Context, router *message.Router) error {
+	ended := make(chan error, 1)
+	go func() { ended <- router.Run(ctx) }()
+	select {
+	case <-router.Running():
+		close(b.ready)
+	case err := <-ended:
+		return err
+	}
+	select {
+	case err := <-ended:
+		return fmt.Errorf("bus stopped by itself: %w", err)
+	case <-b.stopping:
+	}
+	err := router.Close()
+	<-ended
+	if flushErr := b.nc.FlushTimeout(b.opts.Patience); err == nil && flushErr != nil {
+		err = fmt.Errorf("flush replies: %w", flushErr)
+	}
+	return err
+}
+
+// Drain makes Run stop gracefully and waits until it has, or until ctx ends.
+func (b *Bus) Drain(ctx context.Context) error {
+	b.beginStop()
+	select {
+	case <-b.stopped:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("drain bus: %w", ctx.Err())
+	}
+}
+
+func (b *Bus) beginStop() { b.stop.Do(func() { close(b.stopping) }) }
+
+// prepare makes the streams and learns which aggregates are parked.
+func (b *Bus) prepare(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, b.opts.provisionTimeout)
+	defer cancel()
+	if _, err := provision(ctx, b.js, commandsConfig(b.nc.MaxPayload(), b.opts.MaxStreamBytes)); err != nil {
+		return err
+	}
+	var err error
+	if b.letters, err = OpenDeadLetters(ctx, b.nc); err != nil {
+		return err
+	}
+	return b.parked.load(ctx, b.letters)
+}
+
+// router joins the doors, the middleware and the handler. The first middleware
+// is the outermost.
+func (b *Bus) router() (*message.Router, error) {
+	calls, sends, err := b.doors()
+	if err != nil {
+		return nil, err
+	}
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: b.opts.Patience + 5*time.Second}, routerLog{b.log})
+	if err != nil {
+		return nil, fmt.Errorf("make router: %w", err)
+	}
+	router.AddMiddleware(b.settle, b.measure, middleware.Recoverer, b.retry, middleware.Timeout(b.opts.Timeout))
+	router.AddConsumerHandler("call", SubjectCall, calls, b.handle)
+	router.AddConsumerHandler("send", SubjectSend, sends, b.handle)
+	return router, nil
+}
+
+func (b *Bus) doors() (calls, sends message.Subscriber, err error) {
+	calls = pubsub.NewCallSubscriber(b.nc, &pubsub.CallOptions{
+		Queue: b.opts.Group, Key: b.lane, Lanes: b.lanes,
+		MaxInFlight: b.opts.MaxInFlight, Refuse: b.refuse, Patience: b.opts.Patience, Logger: b.log,
+	})
+	sends, err = pubsub.NewStreamSubscriber(b.nc, &pubsub.StreamOptions{
+		Group: b.opts.Group, Stream: StreamCommands, Key: b.lane, Lanes: b.lanes,
+		MaxPending: b.opts.MaxPending, AckWait: b.opts.AckWait,
+		FirstPause: b.opts.FirstPause, LongestPause: b.opts.LongestPause,
+		Patience: b.opts.Patience, Logger: b.log,
+	})
+	return calls, sends, err
+}
+
+// lane is the aggregate. A command that creates one has a lane of its own, by
+// its id, so that the same command never runs twice at a time.
+func (b *Bus) lane(d *pubsub.Delivery) string {
+	key := pubsub.LastToken(d)
+	if key != newAggregate {
+		return key
+	}
+	if id := d.Header.Get(HeaderCommandID); id != "" && literal(id) {
+		return id
+	}
+	c, err := decode(d, b.opts.MaxCommandBytes)
+	if err != nil {
+		return defaultID(d).String()
+	}
+	return c.ID.String()
+}
+
+// refuse answers a call that will not be handled.
+func (b *Bus) refuse(d *pubsub.Delivery) {
+	b.metrics.count("call", engine.KindUnavailable)
+	if d.Reply == "" {
+		return
+	}
+	if err := b.nc.Publish(d.Reply, busy); err != nil {
+		b.log.Warn("refusal was not sent", "subject", d.Subject, "err", err)
+	}
+}

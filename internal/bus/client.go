@@ -1,0 +1,186 @@
+package bus
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/parley-engine/parley/internal/engine"
+)
+
+// ErrNoEngine says that nobody takes calls: the engine is down. A durable
+// command would have waited for it.
+var ErrNoEngine = errors.New("no engine takes calls on this bus")
+
+// Client sends commands. It is safe for concurrent use. The zero value is not
+// usable; see NewClient.
+type Client struct {
+	nc    *nats.Conn
+	js    jetstream.JetStream
+	inbox string // prefix of the subjects that replies to durable commands come on
+	sub   *nats.Subscription
+	next  atomic.Uint64
+
+	mu      sync.Mutex
+	waiting map[string]chan []byte // by reply subject
+}
+
+// NewClient returns a Client on a connection, which stays the caller's. All
+// replies come through one inbox. Close it to leave nothing behind on the
+// connection.
+func NewClient(nc *nats.Conn) (*Client, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("open client: %w", err)
+	}
+	c := &Client{nc: nc, js: js, inbox: nc.NewInbox(), waiting: make(map[string]chan []byte)}
+	if c.sub, err = nc.Subscribe(c.inbox+".*", c.receive); err != nil {
+		return nil, fmt.Errorf("open client: %w", err)
+	}
+	return c, nil
+}
+
+// Close gives the inbox up. Replies that are still awaited do not come.
+func (c *Client) Close() error { return c.sub.Unsubscribe() }
+
+// Call has the command carried out now. The error is an *engine.Failure when
+// the engine answered, ErrNoEngine when there is none; with any other error,
+// the context's among them, the outcome is unknown and the same command, with
+// the same id, may be sent again.
+func (c *Client) Call(ctx context.Context, command engine.Command) (engine.Outcome, error) {
+	m, err := c.nc.RequestMsgWithContext(ctx, commandMessage(prefixCall, command))
+	if errors.Is(err, nats.ErrNoResponders) {
+		return engine.Outcome{}, ErrNoEngine
+	}
+	if err != nil {
+		return engine.Outcome{}, fmt.Errorf("call %s: %w", command.Type, err)
+	}
+	return parseReply(m.Data)
+}
+
+// Post makes the command durable and returns. It will be carried out once an
+// engine is there; nobody hears of the outcome.
+func (c *Client) Post(ctx context.Context, command engine.Command) error {
+	return c.store(ctx, commandMessage(prefixSend, command))
+}
+
+// Send makes the command durable and waits for its outcome. Errors are those of
+// Call, but for ErrNoEngine: without an engine it waits until ctx ends. What
+// was stored is carried out even if nobody waits any more.
+func (c *Client) Send(ctx context.Context, command engine.Command) (engine.Outcome, error) {
+	return c.await(ctx, func(replyTo string) error {
+		m := commandMessage(prefixSend, command)
+		m.Header.Set(HeaderReplyTo, replyTo)
+		return c.store(ctx, m)
+	})
+}
+
+// Redrive redrives one dead letter and waits for what becomes of it. Errors are
+// those of Send, and ErrNoLetter.
+func (c *Client) Redrive(ctx context.Context, letters *DeadLetters, sequence uint64) (engine.Outcome, error) {
+	letter, err := letters.Get(ctx, sequence)
+	if err != nil {
+		return engine.Outcome{}, err
+	}
+	return c.await(ctx, func(replyTo string) error { return letters.request(ctx, &letter, replyTo) })
+}
+
+func (c *Client) await(ctx context.Context, send func(replyTo string) error) (engine.Outcome, error) {
+	replyTo := c.inbox + "." + strconv.FormatUint(c.next.Add(1), 36)
+	answer := make(chan []byte, 1)
+	c.expect(replyTo, answer)
+	defer c.expect(replyTo, nil)
+	if err := send(replyTo); err != nil {
+		return engine.Outcome{}, err
+	}
+	select {
+	case data := <-answer:
+		return parseReply(data)
+	case <-ctx.Done():
+		return engine.Outcome{}, fmt.Errorf("wait for the reply: %w", ctx.Err())
+	}
+}
+
+func (c *Client) expect(replyTo string, answer chan []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if answer == nil {
+		delete(c.waiting, replyTo)
+		return
+	}
+	c.waiting[replyTo] = answer
+}
+
+// receive delivers the first reply; a command that was parked gets a second one
+// later, which nobody waits for.
+func (c *Client) receive(m *nats.Msg) {
+	c.mu.Lock()
+	answer := c.waiting[m.Subject]
+	delete(c.waiting, m.Subject)
+	c.mu.Unlock()
+	if answer != nil {
+		answer <- m.Data
+	}
+}
+
+func (c *Client) store(ctx context.Context, m *nats.Msg) error {
+	_, err := c.js.PublishMsg(ctx, m)
+	if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) {
+		return fmt.Errorf("send: the bus has no stream for commands yet; start the engine once: %w", err)
+	}
+	if err != nil {
+		return fmt.Errorf("send: %w", err)
+	}
+	return nil
+}
+
+// commandMessage writes the envelope into headers, leaving out what is empty.
+func commandMessage(prefix string, c engine.Command) *nats.Msg {
+	m := nats.NewMsg(prefix + cmp.Or(c.Aggregate, newAggregate))
+	m.Data = c.Body
+	if len(m.Data) == 0 {
+		m.Data = []byte("{}")
+	}
+	h := m.Header
+	set(h, HeaderCommand, c.Type)
+	set(h, HeaderAccount, c.Account)
+	set(h, HeaderService, c.Service)
+	set(h, HeaderActorKind, string(c.Actor.Kind))
+	set(h, HeaderActorID, c.Actor.ID)
+	set(h, HeaderCorrelation, c.Correlation)
+	set(h, HeaderCausation, c.Causation)
+	set(h, HeaderTraceparent, c.Traceparent)
+	set(h, HeaderOccurred, timeText(c.Occurred))
+	set(h, HeaderDeadline, timeText(c.Deadline))
+	if !c.ID.IsZero() {
+		h.Set(HeaderCommandID, c.ID.String())
+	}
+	if c.ExpectedRevision != nil {
+		h.Set(HeaderExpected, strconv.FormatInt(*c.ExpectedRevision, 10))
+	}
+	if c.Webhooks {
+		h.Set(HeaderWebhooks, "true")
+	}
+	return m
+}
+
+func set(h nats.Header, name, value string) {
+	if value != "" {
+		h.Set(name, value)
+	}
+}
+
+func timeText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}

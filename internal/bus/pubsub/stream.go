@@ -1,0 +1,405 @@
+package pubsub
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// StreamOptions are the settings of a StreamSubscriber; the zero value works.
+type StreamOptions struct {
+	// Group names the durable consumer; subscribers of one group share its
+	// messages, and the order of a key holds only while one of them is active.
+	Group string // default "parley"
+	// Stream names the stream of a topic when it must exist already. Default:
+	// found by the topic.
+	Stream string
+	// Provision, when given, describes the stream of a topic, to be created if
+	// it is missing.
+	Provision func(topic string) jetstream.StreamConfig
+	// Key names the lane. Default LastToken.
+	Key func(*Delivery) string
+	// Lanes to share with others. Default: own ones.
+	Lanes *Lanes
+	// MaxPending bounds the messages held at a time, and with them the memory.
+	MaxPending int // default 4096
+	// AckWait is after how much silence the broker takes a message back. Held
+	// messages are kept alive, so it bounds only the detection of a dead process.
+	AckWait time.Duration // default 30 s
+	// A Nack pauses the lane for FirstPause, doubled up to LongestPause. After
+	// Attempts (0: never) GiveUp takes the message; nil from it counts as an Ack.
+	FirstPause, LongestPause time.Duration // default 100 ms and 10 s
+	Attempts                 int
+	GiveUp                   func(ctx context.Context, m *message.Message) error
+	// Patience bounds how long a stop waits for handlers.
+	Patience time.Duration // default 30 s
+	Logger   *slog.Logger  // nil: discard
+}
+
+// StreamSubscriber reads JetStream streams. The topic is a subject, wildcards
+// allowed, of one stream. It is safe for concurrent use.
+type StreamSubscriber struct {
+	js   jetstream.JetStream
+	opts StreamOptions
+
+	mu     sync.Mutex
+	closed bool
+	open   map[*streamSubscription]struct{}
+}
+
+// NewStreamSubscriber returns a subscriber on a connection, which stays the
+// caller's.
+func NewStreamSubscriber(nc *nats.Conn, o *StreamOptions) (*StreamSubscriber, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("open streams: %w", err)
+	}
+	return &StreamSubscriber{js: js, opts: o.withDefaults(), open: make(map[*streamSubscription]struct{})}, nil
+}
+
+func (o *StreamOptions) withDefaults() StreamOptions {
+	var opts StreamOptions
+	if o != nil {
+		opts = *o
+	}
+	opts.Group = cmp.Or(opts.Group, "parley")
+	opts.MaxPending = cmp.Or(opts.MaxPending, 4096)
+	opts.AckWait = cmp.Or(opts.AckWait, 30*time.Second)
+	opts.FirstPause = cmp.Or(opts.FirstPause, 100*time.Millisecond)
+	opts.LongestPause = cmp.Or(opts.LongestPause, 10*time.Second)
+	opts.Patience = cmp.Or(opts.Patience, 30*time.Second)
+	if opts.Key == nil {
+		opts.Key = LastToken
+	}
+	if opts.Lanes == nil {
+		opts.Lanes = NewLanes()
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	return opts
+}
+
+// SubscribeInitialize creates the durable consumer, so that what is published
+// from now on will be delivered to a later Subscribe.
+func (s *StreamSubscriber) SubscribeInitialize(topic string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_, err := s.consumer(ctx, topic)
+	return err
+}
+
+// Subscribe delivers the messages of the topic. The channel is closed after
+// Close, or after ctx ended; both wait for what was handed out.
+func (s *StreamSubscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	consumer, err := s.consumer(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	sub, err := s.start(ctx, topic, consumer)
+	if err != nil {
+		return nil, err
+	}
+	s.open[sub] = struct{}{}
+	return sub.out, nil
+}
+
+// Close stops pulling, waits for what was handed out, gives back the rest, and
+// closes the channels. It may be called more than once.
+func (s *StreamSubscriber) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	open := s.open
+	s.open = nil
+	s.mu.Unlock()
+	for sub := range open {
+		sub.stop()
+	}
+	for sub := range open {
+		<-sub.done
+	}
+	return nil
+}
+
+func (s *StreamSubscriber) consumer(ctx context.Context, topic string) (jetstream.Consumer, error) {
+	stream, err := s.stream(ctx, topic)
+	if err != nil {
+		return nil, fmt.Errorf("stream of %s: %w", topic, err)
+	}
+	config := jetstream.ConsumerConfig{
+		Durable:       durableName(s.opts.Group, topic),
+		FilterSubject: topic,
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       s.opts.AckWait,
+		MaxAckPending: s.opts.MaxPending,
+		MaxDeliver:    -1,
+	}
+	if err := startOver(ctx, stream, config.Durable); err != nil {
+		return nil, err
+	}
+	consumer, err := stream.CreateOrUpdateConsumer(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("consumer %s: %w", config.Durable, err)
+	}
+	return consumer, nil
+}
+
+func (s *StreamSubscriber) stream(ctx context.Context, topic string) (jetstream.Stream, error) {
+	if s.opts.Provision != nil {
+		return s.js.CreateOrUpdateStream(ctx, s.opts.Provision(topic))
+	}
+	name := s.opts.Stream
+	if name == "" {
+		var err error
+		if name, err = s.js.StreamNameBySubject(ctx, topic); err != nil {
+			return nil, err
+		}
+	}
+	return s.js.Stream(ctx, name)
+}
+
+// startOver drops a consumer that nobody uses but that still waits for
+// acknowledgements of a process that is gone. Otherwise the broker would
+// deliver new messages first and those only after AckWait: out of order. A
+// work queue holds exactly what was not acknowledged, so a fresh consumer
+// starts with it, in order, at once. Other streams need the old consumer's
+// memory and have to wait.
+func startOver(ctx context.Context, stream jetstream.Stream, durable string) error {
+	if stream.CachedInfo().Config.Retention != jetstream.WorkQueuePolicy {
+		return nil
+	}
+	old, err := stream.Consumer(ctx, durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("consumer %s: %w", durable, err)
+	}
+	if info := old.CachedInfo(); info.NumWaiting > 0 || info.NumAckPending == 0 {
+		return nil
+	}
+	err = stream.DeleteConsumer(ctx, durable)
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return fmt.Errorf("consumer %s: %w", durable, err)
+	}
+	return nil
+}
+
+// durableName makes a name out of a subject, in which dots and wildcards are
+// not allowed.
+func durableName(group, topic string) string {
+	return strings.NewReplacer(".", "_", "*", "any", ">", "all", " ", "_").Replace(group + "-" + topic)
+}
+
+// streamSubscription is one Subscribe call on a stream.
+type streamSubscription struct {
+	*subscription
+	owner    *StreamSubscriber
+	topic    string
+	consumer jetstream.Consumer
+	consume  jetstream.ConsumeContext
+	ended    chan struct{} // stop was called
+	stopOnce sync.Once
+	done     chan struct{} // everything is settled and out is closed
+
+	backMu sync.Mutex
+	back   []*entry // to be given back at the end, in the stream's order
+	bySeq  map[uint64]struct{}
+}
+
+// start runs two goroutines that live until the subscription is done: the
+// client library's reader, and watch, for which done stands.
+func (s *StreamSubscriber) start(ctx context.Context, topic string, consumer jetstream.Consumer) (*streamSubscription, error) {
+	sub := &streamSubscription{
+		owner: s, topic: topic, consumer: consumer,
+		ended: make(chan struct{}), done: make(chan struct{}),
+		bySeq: make(map[uint64]struct{}),
+	}
+	o := s.opts
+	sub.subscription = newSubscription(ctx, o.Lanes, sub,
+		retry{attempts: o.Attempts, first: o.FirstPause, longest: o.LongestPause, giveUp: o.GiveUp})
+	consume, err := consumer.Consume(sub.receive,
+		jetstream.PullMaxMessages(min(o.MaxPending, 500)),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+			o.Logger.Warn("bus subscription is disturbed", "subject", topic, "err", err)
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to %s: %w", topic, err)
+	}
+	sub.consume = consume
+	go sub.watch(ctx)
+	return sub, nil
+}
+
+// receive is called by the client library, one message at a time.
+func (s *streamSubscription) receive(m jetstream.Msg) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return // no reply subject to settle it with: not a stream's message
+	}
+	e := &entry{sub: s.subscription, raw: m, touched: time.Now()}
+	e.Delivery = Delivery{
+		Subject: m.Subject(), Header: m.Headers(), Data: m.Data(),
+		Sequence: meta.Sequence.Stream, Delivery: meta.NumDelivered, Time: meta.Timestamp.UTC(),
+	}
+	e.Key = s.owner.opts.Key(&e.Delivery)
+	if !s.first(e.Sequence) {
+		return // delivered again while it is still here: the one we hold will be settled
+	}
+	if !s.accept(e) {
+		s.putBack(e)
+	}
+}
+
+func (s *streamSubscription) first(sequence uint64) bool {
+	s.backMu.Lock()
+	defer s.backMu.Unlock()
+	if _, here := s.bySeq[sequence]; here {
+		return false
+	}
+	s.bySeq[sequence] = struct{}{}
+	return true
+}
+
+func (s *streamSubscription) ack(e *entry) {
+	if err := e.raw.(jetstream.Msg).Ack(); err != nil {
+		s.owner.opts.Logger.Warn("acknowledgement was not sent; the message will come again", "subject", e.Subject, "sequence", e.Sequence, "err", err)
+	}
+	s.backMu.Lock()
+	defer s.backMu.Unlock()
+	delete(s.bySeq, e.Sequence)
+}
+
+// putBack keeps the delivery for the end: giving it back now would put it
+// behind what is given back later, whatever their order in the stream.
+func (s *streamSubscription) putBack(e *entry) {
+	s.backMu.Lock()
+	defer s.backMu.Unlock()
+	s.back = append(s.back, e)
+}
+
+// stop begins the end; done says when it is reached.
+func (s *streamSubscription) stop() { s.stopOnce.Do(func() { close(s.ended) }) }
+
+// watch keeps held messages alive until the end, and then brings it about.
+func (s *streamSubscription) watch(ctx context.Context) {
+	defer close(s.done)
+	beat := time.NewTicker(s.owner.opts.AckWait / 3)
+	defer beat.Stop()
+	for {
+		select {
+		case <-beat.C:
+			s.touchHeld()
+			continue
+		case <-ctx.Done():
+		case <-s.ended:
+		}
+		break
+	}
+	s.finish(beat.C)
+}
+
+// touchHeld tells the broker that what waits in a lane or takes long is not
+// forgotten.
+func (s *streamSubscription) touchHeld() {
+	now := time.Now()
+	for _, m := range s.overdue(now) {
+		if err := m.InProgress(); err != nil {
+			s.owner.opts.Logger.Warn("sign of life was not sent", "subject", m.Subject(), "err", err)
+		}
+	}
+}
+
+func (s *streamSubscription) overdue(now time.Time) (quiet []jetstream.Msg) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for e := range s.held {
+		if now.Sub(e.touched) >= s.owner.opts.AckWait/4 {
+			e.touched = now
+			quiet = append(quiet, e.raw.(jetstream.Msg))
+		}
+	}
+	return quiet
+}
+
+// finish is the graceful end: stop pulling, wait for handlers (still sending
+// signs of life), give back what was not started, make sure the broker heard it.
+func (s *streamSubscription) finish(beat <-chan time.Time) {
+	s.consume.Drain()
+	drained := make(chan int, 1)
+	go func() { drained <- s.drain(s.owner.opts.Patience) }()
+	for waiting := true; waiting; {
+		select {
+		case <-beat:
+			s.touchHeld()
+		case abandoned := <-drained:
+			s.reportAbandoned(abandoned)
+			waiting = false
+		}
+	}
+	<-s.consume.Closed()
+	s.giveBack()
+	s.forget()
+}
+
+func (s *streamSubscription) reportAbandoned(n int) {
+	if n > 0 {
+		s.owner.opts.Logger.Warn("handlers did not finish in time; their messages will come again", "subject", s.topic, "messages", n)
+	}
+}
+
+// giveBack returns what was not started in the stream's order, then waits until
+// the broker has taken note of every acknowledgement: it does so behind the
+// connection's back, and a server that is stopped right away would forget them.
+func (s *streamSubscription) giveBack() {
+	s.backMu.Lock()
+	back := s.back
+	s.backMu.Unlock()
+	slices.SortFunc(back, func(a, b *entry) int { return cmp.Compare(a.Sequence, b.Sequence) })
+	for _, e := range back {
+		if err := e.raw.(jetstream.Msg).Nak(); err != nil {
+			s.owner.opts.Logger.Warn("message was not given back; it comes again later", "subject", e.Subject, "err", err)
+		}
+	}
+	s.settled(len(back))
+}
+
+// settled polls the broker, for at most two seconds.
+func (s *streamSubscription) settled(back int) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	pause := time.NewTicker(5 * time.Millisecond)
+	defer pause.Stop()
+	for {
+		info, err := s.consumer.Info(ctx)
+		if err != nil || info.NumAckPending <= back {
+			return // an error here means the broker is gone, and with it what could be asked
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *streamSubscription) forget() {
+	s.owner.mu.Lock()
+	defer s.owner.mu.Unlock()
+	delete(s.owner.open, s)
+}
