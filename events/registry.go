@@ -24,7 +24,7 @@ type entry struct {
 	zero   Event
 }
 
-// Vocabulary is the registry of everything this program can store.
+// vocabulary is built once; see Vocabulary.
 var vocabulary = mustRegistry(
 	define[ConversationCreated](),
 	define[ConversationFriendlyNameChanged](),
