@@ -28,7 +28,7 @@ func (s State) checkBinding(p Participant, facts ParticipantFacts, l Limits) err
 	if facts.Senders != nil && !slices.Contains(facts.Senders, b.ProxyAddress) {
 		return foreignSender(b)
 	}
-	for _, other := range s.Participants {
+	for _, other := range s.inOrder() {
 		if other.Sid != p.Sid && pairValue(other.Binding) == pairValue(b) {
 			return Taken(Claim{Kind: ClaimAddressPair}, s.Conversation)
 		}
@@ -82,6 +82,8 @@ func (s State) checkMember(p Participant, facts ParticipantFacts, l Limits) erro
 		field = "projected_address"
 	}
 	switch {
+	case b.Address != "" && b.Type != "sms":
+		return invalid("proxy_address_empty", "proxy_address", 50412, "The proxy address is empty")
 	case !groupable(number):
 		return invalid(field+"_invalid", field, 50407, "%.300q cannot take part in a group MMS", number)
 	case !facts.GroupMMS:
@@ -96,7 +98,7 @@ func (s State) checkMember(p Participant, facts ParticipantFacts, l Limits) erro
 // checkGroup checks the new member against the others.
 func (s State) checkGroup(p Participant, field string, l Limits) error {
 	size := 0
-	for _, other := range s.Participants {
+	for _, other := range s.inOrder() {
 		switch number := groupNumber(other.Binding); {
 		case other.Sid == p.Sid:
 		case other.Binding == events.Binding{}:

@@ -3,6 +3,7 @@ package conversation
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -36,7 +37,8 @@ func checkText(text, field string, maxChars, twilio int) error {
 		return invalid("text_invalid", field, twilio, "%s is not valid UTF-8", field)
 	}
 	if utf8.RuneCountInString(text) > maxChars {
-		return invalid(field+"_too_long", field, twilio, "%s is longer than %d characters", field, maxChars)
+		name := field[strings.LastIndex(field, ".")+1:]
+		return invalid(name+"_too_long", field, twilio, "%s is longer than %d characters", field, maxChars)
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func create(s State, c Create) ([]events.Event, error) {
 		FriendlyName: c.FriendlyName, UniqueName: c.UniqueName, Attributes: attributes(c.Attributes),
 		MessagingService: cmp.Or(c.MessagingService, c.DefaultMessagingService),
 		State:            state,
-		Timers:           events.Timers{Inactive: given(timers.Inactive), Closed: given(timers.Closed)},
+		Timers:           stored(timers),
 		Email:            c.Email,
 		CreatedBy:        cmp.Or(c.Caller.Identity, systemAuthor),
 		DateCreated:      created, DateUpdated: effective(c.DateUpdated, created), At: c.At,

@@ -47,10 +47,10 @@ func (s State) mayAdd(c AddParticipant) error {
 		return err
 	}
 	switch {
+	case c.Identity == "" || binding(c) != events.Binding{}:
+		return s.may(c.Caller, addNonChatPermission)
 	case c.Identity == c.Caller.Identity && c.Caller.May(joinConversation):
 		return nil
-	case c.Identity == "":
-		return s.may(c.Caller, addNonChatPermission)
 	}
 	return s.may(c.Caller, addParticipantPermission)
 }
@@ -146,16 +146,25 @@ func checkRole(role, roleType string) error {
 	return invalid("role_type_invalid", "role", 50105, "Role %s is not a conversation role", role)
 }
 
+// checkNewRole is checkRole for a role that replaces another: none is none.
+func checkNewRole(role *string, roleType string) error {
+	if role != nil && *role == "" {
+		return invalid("role_missing", "role", 50103, "The SID of the role is missing")
+	}
+	return checkRole(text(role), roleType)
+}
+
 func removeParticipant(s State, c RemoveParticipant) ([]events.Event, error) {
 	if err := s.found(); err != nil {
 		return nil, err
 	}
 	p, ok := s.Participant(c.Participant)
-	permission := removeParticipantPermission
-	if ok && c.Caller.Identity != "" && p.Identity == c.Caller.Identity {
-		permission = leaveConversation
-	}
-	if err := cmp.Or(s.may(c.Caller, permission), s.permits(alsoClosed)); err != nil {
+	leaving := ok && p.Identity == c.Caller.Identity
+	err := cmp.Or(
+		s.mayTouch(c.Caller, leaving, leaveConversation, removeParticipantPermission),
+		s.permits(alsoClosed),
+	)
+	if err != nil {
 		return nil, err
 	}
 	if !ok {

@@ -7,7 +7,7 @@ import (
 	"github.com/parley-engine/parley/events"
 )
 
-// removed is the text that takes an address away (reference 1.9.10).
+// removedText is what a client sends to take an address away (reference 1.9.10).
 const removedText = "null"
 
 // updateParticipant says what really changes. A command that only reports
@@ -27,7 +27,7 @@ func updateParticipant(s State, c UpdateParticipant) ([]events.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = cmp.Or(checkAttributes(text(c.Attributes), maxPartAttributes), checkRole(text(c.Role), c.RoleType))
+	err = cmp.Or(checkAttributes(text(c.Attributes), maxPartAttributes), checkNewRole(c.Role, c.RoleType))
 	if err != nil {
 		return nil, err
 	}

@@ -37,6 +37,9 @@ func statusOf(name string) status { return status(max(0, slices.Index(statuses, 
 func (r status) bad() bool { return r == failed || r == undelivered }
 
 func recordDelivery(s State, c RecordDelivery) ([]events.Event, error) {
+	if s.Removed() {
+		return nil, nil // as with a removed message: nothing is left to tell it of
+	}
 	if err := cmp.Or(s.found(), serverOnly(c.Caller, "", "report deliveries"), s.permits(inEveryState)); err != nil {
 		return nil, err
 	}
@@ -49,7 +52,7 @@ func recordDelivery(s State, c RecordDelivery) ([]events.Event, error) {
 	case !ok:
 		return nil, messageNotFound(c.Message)
 	case m.Removed:
-		return nil, nil // the message's receipts went with it; a late report has nothing to tell
+		return nil, nil // its receipts went with it, and the channel cannot know
 	}
 	sid, known, err := s.recipient(m, c.Participant)
 	if err != nil || heard <= known {

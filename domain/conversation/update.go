@@ -16,12 +16,10 @@ func update(s State, c Update) ([]events.Event, error) {
 	if err := cmp.Or(s.permits(whileOpen), checkUpdate(c)); err != nil {
 		return nil, err
 	}
-	timers := c.Timers.apply(s.Timers)
-	if c.Timers != nil {
-		if err := checkTimers(timers, c.Limits.WithDefaults()); err != nil {
-			return nil, err
-		}
-	}
+	return s.changes(c), nil
+}
+
+func (s State) changes(c Update) []events.Event {
 	d := dates{s.DateCreated, s.DateUpdated, c.DateCreated, c.DateUpdated}
 	at, stamp := c.At, d.stamp(c.At)
 	var es []events.Event
@@ -40,7 +38,7 @@ func update(s State, c Update) ([]events.Event, error) {
 	if c.Email != nil && *c.Email != s.Email {
 		es = append(es, events.ConversationEmailChanged{Email: *c.Email, DateUpdated: stamp, At: at})
 	}
-	if timers = stored(timers); timers != s.Timers {
+	if timers := stored(c.Timers.apply(s.Timers)); timers != s.Timers {
 		es = append(es, events.ConversationTimersConfigured{Timers: timers, DateUpdated: stamp, At: at})
 	}
 	if created, updated, needed := d.set(at, len(es) > 0 || c.State != nil); needed {
@@ -51,7 +49,7 @@ func update(s State, c Update) ([]events.Event, error) {
 			From: s.State, To: strings.ToLower(*c.State), Reason: events.ReasonAPI, DateUpdated: stamp, At: at,
 		})
 	}
-	return es, nil
+	return es
 }
 
 // apply returns the timers with those replaced that are given.
@@ -109,12 +107,13 @@ func checkUpdate(c Update) error {
 		checkAttributes(text(c.Attributes), maxConversationAttributes),
 		checkState(c.State),
 		checkEmail(email(c.Email)),
-		c.Timers.check(),
+		c.Timers.check(c.Limits.WithDefaults()),
 	)
 }
 
-// check refuses a timer that is given as no text at all: PT0S disables one.
-func (p *TimersPatch) check() error {
+// check checks what is given; a timer as no text at all is refused, for PT0S
+// disables one.
+func (p *TimersPatch) check(l Limits) error {
 	switch {
 	case p == nil:
 		return nil
@@ -123,7 +122,7 @@ func (p *TimersPatch) check() error {
 	case p.Closed != nil && *p.Closed == "":
 		return invalid("timer_invalid", "timers.closed", 50380, "timers.closed is empty; PT0S disables a timer")
 	}
-	return nil
+	return checkTimers(events.Timers{Inactive: text(p.Inactive), Closed: text(p.Closed)}, l)
 }
 
 func checkState(given *string) error {
