@@ -1,0 +1,156 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/store"
+)
+
+func testRead(t *testing.T, h Harness) {
+	cases(t, h, map[string]func(*testing.T, *log){
+		"a stream reads in both directions from every revision": testDirections,
+		"a stream that does not exist is empty": func(t *testing.T, l *log) {
+			l.must(t, l.stream(1), store.NoStream, l.batch("a", 1))
+			for _, direction := range []store.Direction{store.Forwards, store.Backwards} {
+				for _, from := range []store.Revision{-1, 0, 5, store.End} {
+					require.Empty(t, collect(t, l.ReadStream(t.Context(), l.stream(2), from, direction)))
+				}
+			}
+		},
+		"a filter selects what it would select of everything": testFilters,
+		"the whole log reads from every position": func(t *testing.T, l *log) {
+			l.fill(t, 5, 40)
+			everything := l.all(t)
+			for i, e := range everything {
+				rest := collect(t, l.ReadAll(t.Context(), e.Position, store.Filter{}))
+				require.Equal(t, ids(everything[i+1:]), ids(rest))
+			}
+			beyond := events.Position{Commit: 1 << 63, Prepare: 1 << 63}
+			require.Empty(t, collect(t, l.ReadAll(t.Context(), beyond, store.Filter{})))
+		},
+		"a read ends at the head it found": func(t *testing.T, l *log) {
+			l.must(t, l.stream(1), store.NoStream, l.batch("a", 3))
+			for name, sequence := range map[string]func() int{
+				"log":    func() int { return l.appendWhileReading(t, l.ReadAll(t.Context(), l.base, store.Filter{})) },
+				"stream": func() int { return l.appendWhileReading(t, l.ReadStream(t.Context(), l.stream(1), 0, store.Forwards)) },
+			} {
+				before := len(l.all(t))
+				require.Equal(t, before, sequence(), name)
+			}
+		},
+		"leaving early releases everything": func(t *testing.T, l *log) {
+			l.fill(t, 3, 30)
+			for range 200 {
+				for range l.ReadAll(t.Context(), l.base, store.Filter{}) {
+					break
+				}
+				for range l.ReadStream(t.Context(), l.stream(1), 0, store.Forwards) {
+					break
+				}
+			}
+			require.Len(t, l.all(t), 30)
+			l.must(t, l.stream(9), store.NoStream, l.batch("after", 1))
+		},
+		"readers that pause block neither writers nor readers": testPausedReaders,
+	})
+}
+
+// fill spreads count events over streams, some alone, some in pairs.
+func (l *log) fill(t testing.TB, streams, count int) {
+	next := make([]store.Revision, streams)
+	for i := 0; i < count; {
+		n := min(1+i%2, count-i)
+		s := (i * 7) % streams
+		l.must(t, l.stream(s), next[s]-1, l.batch(fmt.Sprintf("fill %d", i), n))
+		next[s] += store.Revision(n)
+		i += n
+	}
+}
+
+func testDirections(t *testing.T, l *log) {
+	const n = 150
+	l.fill(t, 2, 2*n)
+	want := l.read(t, l.stream(1))
+	for from := store.Revision(-1); int(from) <= len(want)+1; from++ {
+		first := min(int(max(from, 0)), len(want))
+		require.Equal(t, want[first:], collect(t, l.ReadStream(t.Context(), l.stream(1), from, store.Forwards)))
+		last := min(int(from)+1, len(want))
+		backwards := slices.Clone(want[:last])
+		slices.Reverse(backwards)
+		require.Equal(t, backwards, collect(t, l.ReadStream(t.Context(), l.stream(1), from, store.Backwards)))
+	}
+	require.Empty(t, collect(t, l.ReadStream(t.Context(), l.stream(1), store.End, store.Forwards)))
+	require.Len(t, collect(t, l.ReadStream(t.Context(), l.stream(1), store.End, store.Backwards)), len(want))
+}
+
+func testFilters(t *testing.T, l *log) {
+	streams := []string{"user-", "userx-", "role-", "conversation-"}
+	types := []string{"a.b.v1", "a.b.v2", "a.b.v10", "c.v1"}
+	for i := range 120 {
+		batch := l.batch(fmt.Sprint(i), 1)
+		batch[0].Type = types[i/4%4]
+		l.must(t, streams[i%4]+fmt.Sprint(l.stream(i)), store.NoStream, batch)
+	}
+	everything := l.all(t)
+	require.Len(t, everything, 120)
+	for _, filter := range []store.Filter{
+		{}, {StreamPrefixes: []string{"user-"}}, {StreamPrefixes: []string{"user"}}, {StreamPrefixes: []string{"user-", "role-"}},
+		{Types: []string{"a.b.v1"}}, {Types: []string{"a.b.v1", "c.v1"}}, {Types: []string{"a.b"}}, {Types: []string{""}},
+		{StreamPrefixes: []string{"role-"}, Types: []string{"a.b.v10"}}, {StreamPrefixes: []string{"%", "_"}}, {StreamPrefixes: []string{""}},
+	} {
+		var want []events.ID
+		for _, e := range everything {
+			if filter.Match(e.Stream, e.Type) {
+				want = append(want, e.ID)
+			}
+		}
+		require.ElementsMatch(t, want, ids(collect(t, l.ReadAll(t.Context(), l.base, filter))), "%+v", filter)
+	}
+}
+
+// appendWhileReading appends an event for every event it reads, and returns how
+// many it read.
+func (l *log) appendWhileReading(t *testing.T, sequence func(func(events.Recorded, error) bool)) int {
+	n := 0
+	for e, err := range sequence {
+		require.NoError(t, err)
+		expected := store.Revision(len(l.read(t, l.stream(1)))) - 1
+		l.must(t, l.stream(1), expected, l.batch("while "+e.ID.String(), 1))
+		n++
+	}
+	return n
+}
+
+func testPausedReaders(t *testing.T, l *log) {
+	l.fill(t, 3, 30)
+	release := make(chan struct{})
+	reading := make(chan struct{})
+	counts := make(chan int)
+	const readers = 40
+	for range readers {
+		go func() {
+			n := 0
+			for range l.ReadAll(t.Context(), l.base, store.Filter{}) {
+				if n++; n == 1 {
+					reading <- struct{}{}
+					<-release
+				}
+			}
+			counts <- n
+		}()
+	}
+	for range readers {
+		<-reading
+	}
+	l.must(t, l.stream(9), store.NoStream, l.batch("meanwhile", 100))
+	require.Len(t, l.all(t), 130)
+	close(release)
+	for range readers {
+		require.Equal(t, 30, <-counts)
+	}
+}
