@@ -16,6 +16,7 @@ func addParticipant(s State, c AddParticipant) ([]events.Event, error) {
 	limits := c.Limits.WithDefaults()
 	err := cmp.Or(
 		checkSid("MB", c.Sid, "sid", 50431),
+		s.checkUnused(c.Sid),
 		checkShape(c),
 		s.checkIdentity(p, c.ParticipantFacts, limits),
 		s.checkBinding(p, c.ParticipantFacts, limits),
@@ -117,11 +118,16 @@ func (s State) checkIdentity(p Participant, facts ParticipantFacts, l Limits) er
 	return checkText(p.Identity, "identity", maxNameChars, 50207)
 }
 
-// checkRoom refuses a participant too many and a SID that is or was in use.
-func (s State) checkRoom(p Participant, l Limits) error {
-	if s.number(p.Sid) > 0 {
-		return domain.Refuse(domain.AlreadyExists, "participant_exists", "sid", 50433, "Participant %s exists or has existed", p.Sid)
+// checkUnused refuses a SID that is or was in use.
+func (s State) checkUnused(sid string) error {
+	if s.number(sid) > 0 {
+		return domain.Refuse(domain.AlreadyExists, "participant_exists", "sid", 50433, "Participant %s exists or has existed", sid)
 	}
+	return nil
+}
+
+// checkRoom refuses a participant too many.
+func (s State) checkRoom(p Participant, l Limits) error {
 	if len(s.Participants) >= l.Participants {
 		return domain.Refuse(domain.QuotaExceeded, "too_many_participants", "", 50417,
 			"A conversation has at most %d participants", l.Participants)
