@@ -58,55 +58,58 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 		}
 		batch[i] = encoded
 	}
-	return p.PublishAll(batch)
+	_, err := p.PublishAll(batch)
+	return err
 }
 
-// PublishAll is Publish for messages that are not watermill's.
-func (p *Publisher) PublishAll(batch []*nats.Msg) error {
+// PublishAll is Publish for messages that are not watermill's. It returns the
+// highest sequence that the stream gave them.
+func (p *Publisher) PublishAll(batch []*nats.Msg) (last uint64, err error) {
 	if p.closed.Load() {
-		return ErrClosed
+		return 0, ErrClosed
 	}
 	pending := make([]jetstream.PubAckFuture, 0, len(batch))
 	for i, m := range batch {
 		if i >= p.window {
-			if err := await(pending[i-p.window]); err != nil {
-				return err
+			if _, err := await(pending[i-p.window]); err != nil {
+				return 0, err
 			}
 		}
 		future, err := p.js.PublishMsgAsync(m)
 		if err != nil {
-			return fmt.Errorf("publish to %s: %w", m.Subject, err)
+			return 0, fmt.Errorf("publish to %s: %w", m.Subject, err)
 		}
 		pending = append(pending, future)
 	}
 	return awaitAll(pending[max(0, len(pending)-p.window):])
 }
 
-// Close makes further publishing fail. Calls under way finish.
+// Close makes further publishing fail. Calls under way finish. The client
+// library's inbox for acknowledgements stays until the connection is closed:
+// giving it up early can leave its goroutine behind for ever.
 func (p *Publisher) Close() error {
-	if !p.closed.Swap(true) {
-		<-p.js.PublishAsyncComplete()
-		p.js.CleanupPublisher()
-	}
+	p.closed.Store(true)
 	return nil
 }
 
-func await(f jetstream.PubAckFuture) error {
+func await(f jetstream.PubAckFuture) (sequence uint64, err error) {
 	select {
-	case <-f.Ok():
-		return nil
+	case ack := <-f.Ok():
+		return ack.Sequence, nil
 	case err := <-f.Err():
-		return fmt.Errorf("publish to %s: %w", f.Msg().Subject, err)
+		return 0, fmt.Errorf("publish to %s: %w", f.Msg().Subject, err)
 	}
 }
 
-func awaitAll(pending []jetstream.PubAckFuture) (first error) {
+func awaitAll(pending []jetstream.PubAckFuture) (last uint64, first error) {
 	for _, f := range pending {
-		if err := await(f); err != nil && first == nil {
+		sequence, err := await(f)
+		if err != nil && first == nil {
 			first = err
 		}
+		last = max(last, sequence)
 	}
-	return first
+	return last, first
 }
 
 func encode(topic string, m *message.Message) (*nats.Msg, error) {

@@ -100,7 +100,8 @@ func (s *StreamSubscriber) SubscribeInitialize(topic string) error {
 }
 
 // Subscribe delivers the messages of the topic. The channel is closed after
-// Close, or after ctx ended; both wait for what was handed out.
+// Close, after ctx ended, or when the connection was closed; all of them wait
+// for what was handed out.
 func (s *StreamSubscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	consumer, err := s.consumer(ctx, topic)
 	if err != nil {
@@ -301,6 +302,7 @@ func (s *streamSubscription) watch(ctx context.Context) {
 	defer close(s.done)
 	beat := time.NewTicker(s.owner.opts.AckWait / 3)
 	defer beat.Stop()
+	cutOff := s.consume.Closed() // the connection was closed
 	for {
 		select {
 		case <-beat.C:
@@ -308,6 +310,7 @@ func (s *streamSubscription) watch(ctx context.Context) {
 			continue
 		case <-ctx.Done():
 		case <-s.ended:
+		case <-cutOff:
 		}
 		break
 	}

@@ -1,0 +1,222 @@
+package bus
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/internal/bus/pubsub"
+	"github.com/parley-engine/parley/store"
+)
+
+// Mark says how far the log has been published, and where that ended up.
+type Mark struct {
+	Position events.Position `json:"position"` // of the log
+	Sequence uint64          `json:"sequence"` // in the event stream
+}
+
+// Checkpoint keeps the mark over restarts. What Save was given may be lost in a
+// crash (events are then published again), but never replaced by anything newer.
+type Checkpoint interface {
+	// Load returns the last mark, or the zero Mark when there is none.
+	Load(ctx context.Context) (Mark, error)
+	Save(ctx context.Context, m Mark) error
+}
+
+// EventOptions are the settings of an EventPublisher; the zero value works.
+type EventOptions struct {
+	Limits     EventLimits
+	Filter     store.Filter  // default: everything
+	Checkpoint Checkpoint    // default: a key-value bucket on the same broker
+	SaveEvery  time.Duration // how often the checkpoint is saved; default 1 s
+	Window     int           // events in flight; default 512
+	Pause      time.Duration // after something failed; default 1 s
+	Logger     *slog.Logger  // nil: discard
+}
+
+// EventPublisher follows the log and publishes every event. The log is the
+// outbox: what was appended will be published, at least once, in log order.
+// Consumers recognise repeats by ce-id and gaps by ce-sequence.
+type EventPublisher struct {
+	js   jetstream.JetStream
+	pub  *pubsub.Publisher
+	log  store.LogReader
+	opts EventOptions
+
+	mark atomic.Pointer[Mark] // published up to here; nil before the first batch
+}
+
+// NewEventPublisher returns a publisher on a connection, which stays the
+// caller's.
+func NewEventPublisher(nc *nats.Conn, log store.LogReader, o *EventOptions) (*EventPublisher, error) {
+	var opts EventOptions
+	if o != nil {
+		opts = *o
+	}
+	opts.Pause = cmp.Or(opts.Pause, time.Second)
+	opts.SaveEvery = cmp.Or(opts.SaveEvery, time.Second)
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("open event stream: %w", err)
+	}
+	pub, err := pubsub.NewPublisher(nc, &pubsub.PublisherOptions{Window: opts.Window})
+	if err != nil {
+		return nil, err
+	}
+	if opts.Checkpoint == nil {
+		opts.Checkpoint = &bucketCheckpoint{js: js}
+	}
+	return &EventPublisher{js: js, pub: pub, log: log, opts: opts}, nil
+}
+
+// Position returns how far the log has been published since Run began.
+func (p *EventPublisher) Position() events.Position {
+	if mark := p.mark.Load(); mark != nil {
+		return mark.Position
+	}
+	return events.Position{}
+}
+
+// Run publishes until ctx ends, then returns nil. A broker that is away is
+// waited for. Only an event that cannot be written at all, because an older
+// program reads a newer log, ends it with an error. Run it once.
+func (p *EventPublisher) Run(ctx context.Context) error {
+	saving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	saved := make(chan struct{})
+	go func() {
+		defer close(saved)
+		p.saveMarks(saving)
+	}()
+	err := p.follow(ctx)
+	stop()
+	<-saved
+	return errors.Join(err, p.pub.Close())
+}
+
+// follow publishes, and starts over after a pause when something failed.
+func (p *EventPublisher) follow(ctx context.Context) error {
+	for {
+		err := p.publish(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if unknown := new(events.UnknownTypeError); errors.As(err, &unknown) {
+			return err
+		}
+		p.opts.Logger.Warn("events are not published for now", "err", err)
+		select {
+		case <-time.After(p.opts.Pause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// publish goes on from the last mark until something fails.
+func (p *EventPublisher) publish(ctx context.Context) error {
+	stream, err := provision(ctx, p.js, eventsConfig(p.opts.Limits))
+	if err != nil {
+		return err
+	}
+	mark, err := p.resume(ctx, stream)
+	if err != nil {
+		return err
+	}
+	for batch, err := range store.Subscribe(ctx, p.log, mark.Position, p.opts.Filter) {
+		if err != nil {
+			return err
+		}
+		if mark, err = p.publishBatch(batch, mark); err != nil {
+			return err
+		}
+		p.mark.Store(&mark)
+	}
+	return ctx.Err()
+}
+
+// saveMarks saves once a second, so that publishing never waits for it, and a
+// last time at the end.
+func (p *EventPublisher) saveMarks(ctx context.Context) {
+	tick := time.NewTicker(p.opts.SaveEvery)
+	defer tick.Stop()
+	var last Mark
+	for ctx.Err() == nil {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+		if mark := p.mark.Load(); mark != nil && *mark != last {
+			last = *mark
+			p.save(ctx, last)
+		}
+	}
+}
+
+func (p *EventPublisher) save(ctx context.Context, m Mark) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := p.opts.Checkpoint.Save(ctx, m); err != nil {
+		p.opts.Logger.Warn("event checkpoint was not saved; a restart publishes more again", "err", err)
+	}
+}
+
+func (p *EventPublisher) publishBatch(batch store.Batch, mark Mark) (Mark, error) {
+	messages := make([]*nats.Msg, len(batch.Events))
+	for i, e := range batch.Events {
+		m, err := eventMessage(e)
+		if err != nil {
+			return mark, err
+		}
+		messages[i] = m
+	}
+	last, err := p.pub.PublishAll(messages)
+	if err != nil {
+		return mark, err
+	}
+	return Mark{Position: batch.Upto, Sequence: max(mark.Sequence, last)}, nil
+}
+
+// resume returns where to go on. The stream may be behind the checkpoint: it is
+// written lazily, so a power cut takes its tail, and an operator may have
+// deleted it. Its own last event then says how far it goes.
+func (p *EventPublisher) resume(ctx context.Context, stream jetstream.Stream) (Mark, error) {
+	mark, err := p.lastMark(ctx)
+	if err != nil {
+		return Mark{}, fmt.Errorf("load event checkpoint: %w", err)
+	}
+	state := stream.CachedInfo().State
+	if state.LastSeq >= mark.Sequence {
+		return mark, nil
+	}
+	p.opts.Logger.Warn("event stream lost its tail; publishing it again", "stream_sequence", state.LastSeq, "checkpoint_sequence", mark.Sequence)
+	if state.Msgs == 0 {
+		return Mark{}, nil
+	}
+	last, err := stream.GetMsg(ctx, state.LastSeq)
+	if err != nil {
+		return Mark{}, fmt.Errorf("read last event: %w", err)
+	}
+	position, err := events.ParsePosition(last.Header.Get(cePosition))
+	if err != nil {
+		return Mark{}, fmt.Errorf("read last event: %w", err)
+	}
+	return Mark{Position: position, Sequence: state.LastSeq}, nil
+}
+
+func (p *EventPublisher) lastMark(ctx context.Context) (Mark, error) {
+	if mark := p.mark.Load(); mark != nil {
+		return *mark, nil
+	}
+	return p.opts.Checkpoint.Load(ctx)
+}
