@@ -1,0 +1,122 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"runtime"
+	"sync"
+
+	"github.com/parley-engine/parley/events"
+)
+
+// decoded is an event with its payload read.
+type decoded struct {
+	recorded *events.Recorded
+	event    events.Event
+}
+
+// chunk is a run of the log on its way through the decoders.
+type chunk struct {
+	recorded []events.Recorded
+	events   []events.Event
+	err      error
+	ready    chan struct{} // closed when events and err are set
+}
+
+const (
+	chunkEvents = 512
+	chunksAhead = 64 // bounds what is read ahead: some 30 000 events
+)
+
+// decodeInParallel yields the events of the sequence in their order, their
+// payloads read by as many workers as there are processors.
+func decodeInParallel(ctx context.Context, log iter.Seq2[events.Recorded, error]) iter.Seq2[decoded, error] {
+	return func(yield func(decoded, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		var workers sync.WaitGroup
+		defer workers.Wait()
+		defer cancel()
+		work, ordered := make(chan *chunk, chunksAhead), make(chan *chunk, chunksAhead)
+		workers.Go(func() { cut(ctx, log, work, ordered) })
+		for range runtime.GOMAXPROCS(0) {
+			workers.Go(func() {
+				for c := range work {
+					c.decode()
+				}
+			})
+		}
+		for c := range ordered {
+			<-c.ready
+			if !c.yieldAll(yield) {
+				return
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			yield(decoded{}, err)
+		}
+	}
+}
+
+// cut reads the log and hands each chunk to the workers and, in order, to the
+// consumer.
+func cut(ctx context.Context, log iter.Seq2[events.Recorded, error], work, ordered chan<- *chunk) {
+	defer close(ordered)
+	defer close(work)
+	send := func(c *chunk) bool {
+		select {
+		case ordered <- c:
+			work <- c // there is room: work is as long as ordered, and emptied sooner
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	c := newChunk()
+	for recorded, err := range log {
+		if err != nil {
+			c.err = err
+			break
+		}
+		c.recorded = append(c.recorded, recorded)
+		if len(c.recorded) == chunkEvents {
+			if !send(c) {
+				return
+			}
+			c = newChunk()
+		}
+	}
+	send(c)
+}
+
+func newChunk() *chunk {
+	return &chunk{recorded: make([]events.Recorded, 0, chunkEvents), ready: make(chan struct{})}
+}
+
+func (c *chunk) decode() {
+	defer close(c.ready)
+	c.events = make([]events.Event, len(c.recorded))
+	for i := range c.recorded {
+		r := &c.recorded[i]
+		e, err := events.Vocabulary().Decode(r.Type, r.Data)
+		if err != nil {
+			err = &EventError{Position: r.Position, Stream: r.Stream, Type: r.Type, Err: err}
+			c.recorded, c.err = c.recorded[:i], errors.Join(err, c.err)
+			return
+		}
+		c.events[i] = e
+	}
+}
+
+func (c *chunk) yieldAll(yield func(decoded, error) bool) bool {
+	for i := range c.recorded {
+		if !yield(decoded{&c.recorded[i], c.events[i]}, nil) {
+			return false
+		}
+	}
+	if c.err != nil {
+		yield(decoded{}, c.err)
+		return false
+	}
+	return true
+}

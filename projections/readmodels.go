@@ -1,0 +1,249 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/store"
+)
+
+// Options of [Open]. The zero value of every field works, and so does nil.
+type Options struct {
+	// Logger tells what an operator should know; nil means silence.
+	Logger *slog.Logger
+	// Readers is the number of connections that answer queries; default 4.
+	Readers int
+	// CacheRows bounds the rows kept in memory, per table; default 20 000.
+	CacheRows int
+	// RebuildRows bounds the rows a rebuild keeps in memory, per table; default
+	// 100 000. What does not fit is written and read back.
+	RebuildRows int
+	// ReplaceDamaged builds anew, from the beginning of the log, when the live
+	// generation cannot be used; without it Open refuses.
+	ReplaceDamaged bool
+}
+
+func (o *Options) withDefaults() Options {
+	var filled Options
+	if o != nil {
+		filled = *o
+	}
+	if filled.Logger == nil {
+		filled.Logger = slog.New(slog.DiscardHandler)
+	}
+	for _, d := range []struct {
+		field *int
+		value int
+	}{{&filled.Readers, 4}, {&filled.CacheRows, 20_000}, {&filled.RebuildRows, 100_000}} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	return filled
+}
+
+// ReadModels is the server's side: it follows the log, answers queries and can
+// be rebuilt while it does both. Safe for concurrent use. One process may have
+// a folder open this way; others use [OpenReadOnly].
+type ReadModels struct {
+	*Queries
+	dir      string
+	log      store.LogReader
+	options  Options
+	progress progress
+
+	rebuilding sync.Mutex // held by a rebuild from start to end
+
+	// writing guards the fields below. It is held for one batch at a time, and
+	// by a rebuild for the moment of the swap.
+	writing  sync.Mutex
+	live     *generation // nil after an error, until the next run opens it again
+	manifest manifest
+	running  bool
+	closed   bool
+}
+
+// Open opens the read models in the folder, which is made if missing, and
+// starts nothing. A folder without read models, or with ones of another
+// version, gets a new, empty generation, which the first [ReadModels.Run] fills
+// from the log. A generation that cannot be used is refused with a
+// *DamagedError unless the options say otherwise.
+func Open(dir string, log store.LogReader, options *Options) (*ReadModels, error) {
+	rm := &ReadModels{dir: dir, log: log, options: options.withDefaults()}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("read models: %w", err)
+	}
+	if err := rm.openLive(); err != nil {
+		return nil, err
+	}
+	queries, err := newQueries(rm.live.path, rm.options.Readers)
+	if err != nil {
+		return nil, errors.Join(err, rm.live.close())
+	}
+	rm.Queries = queries
+	rm.progress.status = Status{Name: Name, Version: Version}
+	rm.progress.reach(rm.manifest.Generation, rm.live.mark)
+	return rm, nil
+}
+
+func (rm *ReadModels) openLive() error {
+	m, found, err := readManifest(rm.dir)
+	if err == nil && found && m.Version == Version && exists(filepath.Join(rm.dir, m.File)) {
+		rm.live, err = openGeneration(filepath.Join(rm.dir, m.File), rm.options.CacheRows/2)
+		if err == nil {
+			rm.manifest = m
+			return removeLeftovers(rm.dir, m)
+		}
+	}
+	if err != nil && !rm.replaces(err) {
+		return err
+	}
+	return rm.startFromZero(m)
+}
+
+func (rm *ReadModels) replaces(err error) bool {
+	var damage *DamagedError
+	return rm.options.ReplaceDamaged && errors.As(err, &damage)
+}
+
+// startFromZero makes an empty generation live; the first run fills it.
+func (rm *ReadModels) startFromZero(former manifest) error {
+	number := max(former.Generation, highestGeneration(rm.dir)) + 1
+	next := manifest{Name: Name, Version: Version, Generation: number, File: fileName(number), Former: former.File}
+	g, err := newGeneration(filepath.Join(rm.dir, next.File), rm.options.CacheRows/2, false)
+	if err != nil {
+		return err
+	}
+	if err := writeManifest(rm.dir, next); err != nil {
+		return errors.Join(err, g.close())
+	}
+	rm.live, rm.manifest = g, next
+	if former.File != "" {
+		rm.options.Logger.Warn("read models are built anew from the log", "former", former.File, "file", next.File)
+	}
+	return removeLeftovers(rm.dir, next)
+}
+
+// ErrRunning refuses a second Run.
+var ErrRunning = errors.New("the projection is running already")
+
+// Run follows the log until the context ends, and returns nil then. Any other
+// error stops the projection with its position unmoved: Status shows it, Wait
+// returns it, and calling Run again is the recovery.
+func (rm *ReadModels) Run(ctx context.Context) error {
+	if err := rm.begin(); err != nil {
+		return err
+	}
+	err := rm.fillThenFollow(ctx)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = nil
+	}
+	rm.end(err)
+	return err
+}
+
+func (rm *ReadModels) begin() error {
+	rm.writing.Lock()
+	defer rm.writing.Unlock()
+	switch {
+	case rm.closed:
+		return store.ErrClosed
+	case rm.running:
+		return ErrRunning
+	}
+	if rm.live == nil {
+		live, err := openGeneration(filepath.Join(rm.dir, rm.manifest.File), rm.options.CacheRows/2)
+		if err != nil {
+			return err
+		}
+		rm.live = live
+	}
+	rm.running = true
+	rm.progress.start()
+	return nil
+}
+
+func (rm *ReadModels) end(err error) {
+	rm.writing.Lock()
+	defer rm.writing.Unlock()
+	rm.running = false
+	rm.progress.stop(err)
+}
+
+// fillThenFollow fills an empty generation the fast way before it follows.
+func (rm *ReadModels) fillThenFollow(ctx context.Context) error {
+	head, err := rm.log.Head(ctx)
+	if err != nil {
+		return fmt.Errorf("read the log's head: %w", err)
+	}
+	if rm.progress.get().Position.IsZero() && !head.IsZero() {
+		if _, err := rm.Rebuild(ctx, nil); err != nil {
+			return err
+		}
+	}
+	return rm.follow(ctx)
+}
+
+func (rm *ReadModels) follow(ctx context.Context) error {
+	after := rm.progress.get().Position
+	for batch, err := range store.Subscribe(ctx, rm.log, after, store.Filter{}) {
+		if err != nil {
+			return fmt.Errorf("read the log: %w", err)
+		}
+		if err := rm.apply(batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apply commits one batch and tells those who wait for it.
+func (rm *ReadModels) apply(batch store.Batch) error {
+	rm.writing.Lock()
+	defer rm.writing.Unlock()
+	if rm.live == nil {
+		return store.ErrClosed
+	}
+	if err := rm.live.apply(batch); err != nil {
+		err = errors.Join(err, rm.live.close()) // its rows in memory are not to be trusted
+		rm.live = nil
+		return err
+	}
+	rm.progress.reach(rm.manifest.Generation, rm.live.mark)
+	if rm.live.dirty >= checkpointEvery {
+		return rm.live.checkpoint()
+	}
+	return nil
+}
+
+// Wait returns when everything up to the position is in the rows that queries
+// see, or with the context's error, or with a *StoppedError when the projection
+// does not move.
+func (rm *ReadModels) Wait(ctx context.Context, position events.Position) error {
+	return rm.progress.wait(ctx, position)
+}
+
+// Status tells how the projection is doing.
+func (rm *ReadModels) Status() Status { return rm.progress.get() }
+
+// Close releases the files. End Run and Rebuild first.
+func (rm *ReadModels) Close() error {
+	rm.writing.Lock()
+	defer rm.writing.Unlock()
+	if rm.closed {
+		return nil
+	}
+	rm.closed = true
+	err := rm.Queries.Close()
+	if rm.live != nil {
+		err = errors.Join(err, rm.live.close())
+		rm.live = nil
+	}
+	return err
+}
