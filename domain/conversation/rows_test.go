@@ -202,3 +202,11 @@ func moved(from, to string) []events.Event {
 func closed() []events.Event { return moved(events.StateActive, events.StateClosed) }
 
 func gone() []events.Event { return []events.Event{events.ConversationRemoved{At: t0}} }
+
+// requireDone requires that a command changes something.
+func requireDone(t *testing.T, s conversation.State, c conversation.Command) {
+	t.Helper()
+	es, err := conversation.Decide(s, c)
+	require.NoError(t, err)
+	require.NotEmpty(t, es)
+}
