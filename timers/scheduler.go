@@ -92,8 +92,10 @@ func (s *Scheduler) Run(ctx context.Context) error {
 // cronLogger lets cron write to slog; what it calls info is one line a second.
 type cronLogger struct{ log *slog.Logger }
 
-func (l cronLogger) Info(msg string, pairs ...any) { l.log.Debug("cron: "+msg, pairs...) }
+func (l cronLogger) Info(msg string, pairs ...any) {
+	l.log.Debug("cron", append([]any{"event", msg}, pairs...)...)
+}
 
 func (l cronLogger) Error(err error, msg string, pairs ...any) {
-	l.log.Error("cron: "+msg, append([]any{"err", err}, pairs...)...)
+	l.log.Error("cron", append([]any{"event", msg, "err", err}, pairs...)...)
 }

@@ -267,7 +267,7 @@ func TestFailuresArePostponedAndNeverLost(t *testing.T) {
 		began := time.Now()
 		var mu sync.Mutex
 		asked := make(map[string][]time.Duration)
-		fire := func(ctx context.Context, id string, due time.Time) (time.Time, bool, error) {
+		fire := func(_ context.Context, id string, due time.Time) (time.Time, bool, error) {
 			mu.Lock()
 			asked[id] = append(asked[id], time.Since(began))
 			n := len(asked[id])
@@ -294,9 +294,9 @@ func TestFailuresArePostponedAndNeverLost(t *testing.T) {
 
 		first := asked[sid(0)][0]
 		require.Equal(t, []time.Duration{first}, asked[sid(3)])
-		after := func(seconds ...time.Duration) (at []time.Duration) {
-			for _, d := range seconds {
-				at = append(at, first+d*time.Second)
+		after := func(seconds ...int) (at []time.Duration) {
+			for _, n := range seconds {
+				at = append(at, first+time.Duration(n)*time.Second)
 			}
 			return at
 		}
