@@ -78,8 +78,8 @@ func TestHolds(t *testing.T) {
 	given := history(created(named("n")), sms(1, alice, proxy), native(2, alice), native(3, bob), projected(4, "ann", proxy))
 	name, pair, group := nameClaim("n"), pairClaim(1, alice, proxy), groupClaim(alice+","+bob+","+proxy)
 	for _, c := range []struct {
-		name              string
-		es                []events.Event
+		name                             string
+		es                               []events.Event
 		holdsName, holdsPair, holdsGroup bool
 	}{
 		{"while it is open", nil, true, true, true},

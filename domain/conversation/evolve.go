@@ -156,7 +156,7 @@ func (s State) post(e events.MessageAdded) State {
 		Index: e.Index, Author: s.shared(e.Author, e.Participant), By: s.number(e.Participant),
 		Media: len(e.Media) > 0 || e.Content != "",
 		Body:  digest(e.Body), Attributes: digest(e.Attributes), Subject: digest(e.Subject),
-		Created: e.DateCreated.UnixMicro(), Updated: e.DateUpdated.UnixMicro(),
+		Created: e.DateCreated.UnixMicro(), Edited: e.DateUpdated.UnixMicro() - e.DateCreated.UnixMicro(),
 	}
 	if len(e.Recipients) > 0 {
 		m.Receipts = make([]Receipt, len(e.Recipients))
@@ -200,28 +200,38 @@ func (s State) evolveMessage(e events.Event) State {
 	switch e := e.(type) {
 	case events.MessageBodyEdited:
 		m := s.Messages[e.Message]
-		m.Body, m.Updated = digest(e.Body), e.DateUpdated.UnixMicro()
+		m.Body = digest(e.Body)
+		m = m.updated(e.DateUpdated)
 		s.Messages = put(s.Messages, e.Message, m)
 	case events.MessageAttributesChanged:
 		m := s.Messages[e.Message]
-		m.Attributes, m.Updated = digest(e.Attributes), e.DateUpdated.UnixMicro()
+		m.Attributes = digest(e.Attributes)
+		m = m.updated(e.DateUpdated)
 		s.Messages = put(s.Messages, e.Message, m)
 	case events.MessageAuthorChanged:
 		m := s.Messages[e.Message]
-		m.Author, m.By, m.Updated = e.Author, s.number(e.Participant), e.DateUpdated.UnixMicro()
+		m.Author, m.By = e.Author, s.number(e.Participant)
+		m = m.updated(e.DateUpdated)
 		s.Messages = put(s.Messages, e.Message, m)
 	case events.MessageSubjectChanged:
 		m := s.Messages[e.Message]
-		m.Subject, m.Updated = digest(e.Subject), e.DateUpdated.UnixMicro()
+		m.Subject = digest(e.Subject)
+		m = m.updated(e.DateUpdated)
 		s.Messages = put(s.Messages, e.Message, m)
 	case events.MessageDatesSet:
 		m := s.Messages[e.Message]
-		m.Created, m.Updated = e.DateCreated.UnixMicro(), e.DateUpdated.UnixMicro()
+		m.Created = e.DateCreated.UnixMicro()
+		m = m.updated(e.DateUpdated)
 		s.Messages = put(s.Messages, e.Message, m)
 	default:
 		panic(fmt.Sprintf("conversation: event %s does not belong here", e.EventType()))
 	}
 	return s
+}
+
+func (m Message) updated(at time.Time) Message {
+	m.Edited = at.UnixMicro() - m.Created
+	return m
 }
 
 // put assigns in a map that may not be there yet.

@@ -157,7 +157,7 @@ func checkEdit(c EditMessage, m Message) error {
 }
 
 func messageChanges(m Message, author string, c EditMessage) []events.Event {
-	d := dates{time.UnixMicro(m.Created).UTC(), time.UnixMicro(m.Updated).UTC(), c.DateCreated, c.DateUpdated}
+	d := dates{time.UnixMicro(m.Created).UTC(), time.UnixMicro(m.Created + m.Edited).UTC(), c.DateCreated, c.DateUpdated}
 	at, stamp := c.At, d.stamp(c.At)
 	var es []events.Event
 	if c.Author != nil && *c.Author != m.Author {

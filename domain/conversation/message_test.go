@@ -90,7 +90,9 @@ func TestAddMessage(t *testing.T) {
 		refused("variables that are null", func(c *conversation.AddMessage) { c.Content, c.ContentVariables = hx, `null` }, invalid("content_variables_invalid", "content_variables", 50527)),
 		refused("variables without content", func(c *conversation.AddMessage) { c.ContentVariables = `{}` }, invalid("content_missing", "content", 50528)),
 		refused("too many variables", func(c *conversation.AddMessage) { c.Content, c.ContentVariables = hx, variables(101, "x") }, invalid("too_many_content_variables", "content_variables", 50529)),
-		refused("a long variable", func(c *conversation.AddMessage) { c.Content, c.ContentVariables = hx, variables(1, strings.Repeat("x", 257)) }, invalid("content_variable_too_long", "content_variables", 50540)),
+		refused("a long variable", func(c *conversation.AddMessage) {
+			c.Content, c.ContentVariables = hx, variables(1, strings.Repeat("x", 257))
+		}, invalid("content_variable_too_long", "content_variables", 50540)),
 		refused("long variables together", func(c *conversation.AddMessage) {
 			c.Content, c.ContentVariables = hx, strings.Repeat(" ", 27_801)+"{}"
 		}, invalid("content_variables_too_long", "content_variables", 50541)),

@@ -88,12 +88,14 @@ func TestAddParticipant(t *testing.T) {
 		refused("address and proxy the same", created(), withPair(alice, alice), invalid("address_equals_proxy", "proxy_address", 50409)),
 		refused("two channels", created(), withPair(alice, waUs), invalid("channels_differ", "proxy_address", 50414)),
 		refused("a proxy of somebody else", created(), func(c *conversation.AddParticipant) { c.Address, c.ProxyAddress, c.Senders = alice, proxy, []string{} }, forbidden("proxy_address_foreign", "proxy_address", 50413)),
-		refused("a proxy that is no WhatsApp sender", created(), func(c *conversation.AddParticipant) { c.Address, c.ProxyAddress, c.Senders = waErin, waUs, []string{proxy} }, invalid("proxy_address_not_whatsapp", "proxy_address", 50415)),
+		refused("a proxy that is no WhatsApp sender", created(), func(c *conversation.AddParticipant) {
+			c.Address, c.ProxyAddress, c.Senders = waErin, waUs, []string{proxy}
+		}, invalid("proxy_address_not_whatsapp", "proxy_address", 50415)),
 		refused("the reserved identity", created(), withIdentity("System"), invalid("identity_reserved", "identity", 50203)),
 		refused("an identity like a user's SID", created(), withIdentity(domain.SID("US", "x")), invalid("identity_looks_like_sid", "identity", 50206)),
 		refused("an identity like a participant's SID", created(), withIdentity(mb(1)), invalid("identity_looks_like_sid", "identity", 50206)),
 		refused("a long identity", created(), withIdentity(strings.Repeat("i", 257)), invalid("identity_too_long", "identity", 50207)),
-		refused("attributes beyond 4 KiB", created(), func(c *conversation.AddParticipant) { c.Identity, c.Attributes = "ann", jsonOf(4<<10 + 1) }, invalid("attributes_too_long", "attributes", 50303)),
+		refused("attributes beyond 4 KiB", created(), func(c *conversation.AddParticipant) { c.Identity, c.Attributes = "ann", jsonOf(4<<10+1) }, invalid("attributes_too_long", "attributes", 50303)),
 		refused("attributes that are not JSON", created(), func(c *conversation.AddParticipant) { c.Identity, c.Attributes = "ann", "x" }, invalid("attributes_invalid", "attributes", 50304)),
 		refused("a role of nobody", created(), func(c *conversation.AddParticipant) { c.Identity, c.Role = "ann", rl }, missing("role_not_found", "role", 50101)),
 		refused("a role for users", created(), func(c *conversation.AddParticipant) { c.Identity, c.Role, c.RoleType = "ann", rl, events.RoleService }, invalid("role_type_invalid", "role", 50105)),

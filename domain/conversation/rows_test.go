@@ -85,7 +85,9 @@ func snapshot(t require.TestingT, s conversation.State) string {
 }
 
 // The refusals by family.
-func invalid(code, field string, twilio int) no { return no{code, field, twilio, domain.InvalidArgument} }
+func invalid(code, field string, twilio int) no {
+	return no{code, field, twilio, domain.InvalidArgument}
+}
 
 func missing(code, field string, twilio int) no { return no{code, field, twilio, domain.NotFound} }
 

@@ -80,7 +80,7 @@ type Message struct {
 	Attributes Digest    `json:"t,omitempty"`
 	Subject    Digest    `json:"s,omitempty"`
 	Created    int64     `json:"c,omitempty"` // DateCreated, microseconds of Unix time
-	Updated    int64     `json:"u,omitempty"` // DateUpdated, microseconds of Unix time
+	Edited     int64     `json:"e,omitempty"` // microseconds from DateCreated to DateUpdated
 	Receipts   []Receipt `json:"r,omitempty"` // one per recipient
 }
 

@@ -2,6 +2,7 @@ package conversation_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,7 +19,7 @@ const (
 	nothing = -2 // nothing to do
 )
 
-// cell is a state of the table; each names its column below.
+// columns are the states of the table.
 var columns = []string{events.StateInitializing, events.StateActive, events.StateInactive, events.StateClosed}
 
 // actions are the rows of reference 2.2 and 2.3, each with what it comes to in
@@ -112,7 +113,7 @@ func TestTransitions(t *testing.T) {
 		t.Run(c.from+" to "+c.to, func(t *testing.T) {
 			s := fold(world(c.from))
 			es, err := conversation.Decide(s, to(c.to))
-			requireCell2(t, c.code, err)
+			requireCode(t, c.code, err)
 			if c.code == 0 {
 				require.Equal(t, change(c.from, c.to), es)
 				next := foldOn(s, es)
@@ -123,7 +124,7 @@ func TestTransitions(t *testing.T) {
 	}
 }
 
-func requireCell2(t *testing.T, code int, err error) {
+func requireCode(t *testing.T, code int, err error) {
 	t.Helper()
 	if code == 0 {
 		require.NoError(t, err)
@@ -152,4 +153,14 @@ func TestTheChangeOfStateFollowsItsCause(t *testing.T) {
 
 func hook() events.Webhook {
 	return events.Webhook{Target: "webhook", URL: "https://example.org/", Method: "post", Filters: []string{"onMessageAdded"}}
+}
+
+func TestEveryCommandHasANameOfItsOwn(t *testing.T) {
+	names := map[string]bool{}
+	for _, a := range actions {
+		name := a.when.CommandType()
+		require.True(t, strings.HasPrefix(name, "conversation."), name)
+		names[name] = true
+	}
+	require.Len(t, names, 16, "every command stands in the table of states")
 }

@@ -17,7 +17,9 @@ func ticked(from, to string, due, now int) events.Event {
 	}
 }
 
-func tick(minutes int) conversation.AdvanceState { return conversation.AdvanceState{Issue: by(minutes)} }
+func tick(minutes int) conversation.AdvanceState {
+	return conversation.AdvanceState{Issue: by(minutes)}
+}
 
 // later moves the instants of events, whatever they are, by minutes.
 func later(minutes int, es []events.Event) []events.Event {
