@@ -129,6 +129,9 @@ func mixed(field string) error {
 
 // isGroup reports whether the conversation is a native group MMS.
 func (s State) isGroup() bool {
+	if s.Bound == 0 {
+		return false
+	}
 	for _, p := range s.Participants {
 		if groupNumber(p.Binding) != "" {
 			return true

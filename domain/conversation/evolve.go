@@ -94,6 +94,7 @@ func entered(e events.ConversationStateChanged) time.Time {
 
 func (s State) join(e events.ParticipantAdded) State {
 	s.Joined++
+	s.Bound += bound(e.Binding)
 	s.Since = e.At
 	s.Participants = put(s.Participants, e.Participant, Participant{
 		Sid: e.Participant, Number: s.Joined, Identity: e.Identity, User: e.User, Binding: e.Binding,
@@ -109,6 +110,7 @@ func (s State) join(e events.ParticipantAdded) State {
 func (s State) rebind(e events.ParticipantBindingChanged) State {
 	p := s.Participants[e.Participant]
 	s.Identities = drop(s.Identities, p.Identity)
+	s.Bound += bound(e.Binding) - bound(p.Binding)
 	p.Identity, p.User, p.Binding, p.DateUpdated = e.Identity, e.User, e.Binding, e.DateUpdated
 	s.Participants = put(s.Participants, e.Participant, p)
 	if e.Identity != "" {
@@ -120,6 +122,7 @@ func (s State) rebind(e events.ParticipantBindingChanged) State {
 func (s State) leave(e events.ParticipantRemoved) State {
 	p := s.Participants[e.Participant]
 	s.Identities = drop(s.Identities, p.Identity)
+	s.Bound -= bound(p.Binding)
 	s.Participants = drop(s.Participants, e.Participant)
 	s.Former = put(s.Former, e.Participant, Former{Number: p.Number, Address: p.Binding.Address})
 	return s

@@ -38,6 +38,7 @@ type State struct {
 	Identities   map[string]string      `json:"identities,omitempty"`   // of participants, to MB…
 	Former       map[string]Former      `json:"former,omitempty"`       // removed participants by MB…
 	Joined       int                    `json:"joined,omitempty"`       // participants ever added
+	Bound        int                    `json:"bound,omitempty"`        // present participants with a binding
 
 	Messages  map[string]Message `json:"messages,omitempty"` // by IM…, removed ones too
 	NextIndex int64              `json:"next_index,omitempty"`
@@ -131,12 +132,23 @@ func (s State) author(name string) (Participant, bool) {
 		return s.Participants[sid], true
 	}
 	var found Participant
+	if s.Bound == 0 {
+		return found, false
+	}
 	for _, p := range s.Participants {
 		if p.writesAs(name) && (found.Number == 0 || p.Number < found.Number) {
 			found = p
 		}
 	}
 	return found, found.Number > 0
+}
+
+// bound counts a binding.
+func bound(b events.Binding) int {
+	if b == (events.Binding{}) {
+		return 0
+	}
+	return 1
 }
 
 func (p Participant) writesAs(name string) bool {

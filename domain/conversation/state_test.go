@@ -105,3 +105,14 @@ func TestAHundredThousandMessagesAreCheap(t *testing.T) {
 	require.Less(t, inJSON, 250.0)
 	require.Equal(t, 1+4+messages+3*messages, s.Size())
 }
+
+func TestBindingsAreCounted(t *testing.T) {
+	s := fold(history(created(), chat(1, "ann"), sms(2, alice, proxy)))
+	require.Equal(t, 1, s.Bound)
+	s = foldOn(s, bound(1, "ann", events.Binding{Type: "sms", ProjectedAddress: proxy}))
+	require.Equal(t, 2, s.Bound)
+	s = foldOn(s, bound(1, "ann", events.Binding{}))
+	require.Equal(t, 1, s.Bound)
+	s = foldOn(s, history(left(1), left(2)))
+	require.Zero(t, s.Bound)
+}
