@@ -27,7 +27,12 @@ func within(t *testing.T, d time.Duration) context.Context {
 // startBroker runs a server that does not sync, on a folder of the test's.
 func startBroker(t testing.TB, dir string) *broker.Server {
 	t.Helper()
-	server, err := broker.Start(dir, &broker.Options{Token: "secret", SyncInterval: time.Minute})
+	return startBrokerAt(t, dir, "127.0.0.1:0")
+}
+
+func startBrokerAt(t testing.TB, dir, address string) *broker.Server {
+	t.Helper()
+	server, err := broker.Start(dir, &broker.Options{Address: address, Token: "secret", SyncInterval: time.Minute})
 	require.NoError(t, err)
 	t.Cleanup(server.Stop)
 	return server

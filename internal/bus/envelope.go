@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -288,13 +289,11 @@ func setID(c *engine.Command, s string) (err error) {
 }
 
 func setActorKind(c *engine.Command, s string) error {
-	c.Actor.Kind = events.ActorKind(s)
-	switch c.Actor.Kind {
-	case events.ActorUser, events.ActorParticipant, events.ActorAPI, events.ActorTimer,
-		events.ActorChannel, events.ActorImport, events.ActorSystem:
-		return nil
+	if !slices.Contains(actorKinds, s) {
+		return fmt.Errorf("there is no kind %.40q", s)
 	}
-	return fmt.Errorf("there is no kind %.40q", s)
+	c.Actor.Kind = events.ActorKind(s)
+	return nil
 }
 
 func setTime(t *time.Time, s string) (err error) {
@@ -320,4 +319,38 @@ func setWebhooks(c *engine.Command, s string) error {
 	}
 	c.Webhooks = s == "true"
 	return nil
+}
+
+// EnvelopeField describes one field of a command's envelope.
+type EnvelopeField struct {
+	Member      string   // in the body; actor's members have a dot
+	Header      string   // in the headers
+	Type        string   // JSON type in the body
+	Format      string   // JSON Schema format, if any
+	Enum        []string // all values, if they are few
+	Description string
+}
+
+// Envelope describes all fields of a command's envelope.
+func Envelope() []EnvelopeField {
+	return []EnvelopeField{
+		{"command", HeaderCommand, "string", "", nil, "type of the command"},
+		{"id", HeaderCommandID, "string", "uuid", nil, "idempotency key; default: a random one on the call door, derived from the stream sequence on the send door"},
+		{"account", HeaderAccount, "string", "", nil, "AC…; default: the engine's"},
+		{"service", HeaderService, "string", "", nil, "IS…; default: the account's"},
+		{"actor.kind", HeaderActorKind, "string", "", actorKinds, "who asks; a user is held to role permissions; default: api"},
+		{"actor.id", HeaderActorID, "string", "", nil, "identity or SID of who asks"},
+		{"correlation_id", HeaderCorrelation, "string", "", nil, "free text, travels into the events"},
+		{"causation_id", HeaderCausation, "string", "", nil, "free text, travels into the events"},
+		{"traceparent", HeaderTraceparent, "string", "", nil, "W3C trace context, travels into the events"},
+		{"deadline", HeaderDeadline, "string", "date-time", nil, "the command is refused as expired after this instant"},
+		{"expected_revision", HeaderExpected, "integer", "", nil, "of the aggregate's stream; -1: it does not exist; else the command is refused"},
+		{"occurred", HeaderOccurred, "string", "date-time", nil, "when it happened in the world; default: now"},
+		{"webhooks", HeaderWebhooks, "boolean", "", nil, "whether webhooks see it, like X-Twilio-Webhook-Enabled; default: false"},
+	}
+}
+
+var actorKinds = []string{
+	string(events.ActorUser), string(events.ActorParticipant), string(events.ActorAPI), string(events.ActorTimer),
+	string(events.ActorChannel), string(events.ActorImport), string(events.ActorSystem),
 }

@@ -11,19 +11,19 @@ import (
 )
 
 // Headers of an event: CloudEvents 1.0 in binary mode over NATS. The body is
-// the payload's JSON.
+// the payload's JSON. EventHeaders describes them.
 const (
 	ceSpecVersion  = "ce-specversion"
 	ceID           = "ce-id"
-	ceSource       = "ce-source"  // /<category>/<aggregate id>
-	ceType         = "ce-type"    // stored name, of the payload's current version
-	ceSubject      = "ce-subject" // aggregate id
-	ceTime         = "ce-time"    // when it happened in the world
+	ceSource       = "ce-source"
+	ceType         = "ce-type"
+	ceSubject      = "ce-subject"
+	ceTime         = "ce-time"
 	ceDataSchema   = "ce-dataschema"
-	ceSequence     = "ce-sequence"     // revision in the stream, zero-padded: dense, so a gap shows
-	cePartitionKey = "ce-partitionkey" // aggregate id
-	ceRecordedTime = "ce-recordedtime" // when the log took it
-	cePosition     = "ce-position"     // in the whole log
+	ceSequence     = "ce-sequence"
+	cePartitionKey = "ce-partitionkey"
+	ceRecordedTime = "ce-recordedtime"
+	cePosition     = "ce-position"
 	ceCorrelation  = "ce-correlationid"
 	ceCausation    = "ce-causationid"
 	ceCommand      = "ce-commandid"
@@ -32,6 +32,38 @@ const (
 	ceTraceparent  = "ce-traceparent"
 	contentType    = "content-type"
 )
+
+// EventHeader describes one header of a published event.
+type EventHeader struct {
+	Header      string
+	Always      bool // every event has it
+	Description string
+}
+
+// EventHeaders describes all headers of a published event. Values are
+// percent-encoded where they are not printable ASCII.
+func EventHeaders() []EventHeader {
+	return []EventHeader{
+		{contentType, true, "application/json"},
+		{ceSpecVersion, true, "1.0"},
+		{ceID, true, "UUID of the event, and its Nats-Msg-Id: recognise repeats by it"},
+		{ceSource, true, "/<category>/<aggregate id>"},
+		{ceType, true, "type with its version"},
+		{ceSubject, true, "id of the aggregate"},
+		{ceTime, true, "when it happened in the world, RFC 3339"},
+		{ceDataSchema, true, "identifier of the payload's JSON Schema"},
+		{ceSequence, true, "revision in the aggregate's stream, 20 digits: dense from 0, so a gap shows"},
+		{cePartitionKey, true, "id of the aggregate: events of one are in order"},
+		{ceRecordedTime, true, "when the log took it, RFC 3339"},
+		{cePosition, true, "position in the whole log"},
+		{ceCorrelation, false, "of the command"},
+		{ceCausation, false, "of the command"},
+		{ceCommand, false, "id of the command that caused it"},
+		{ceAccount, false, "AC…"},
+		{ceService, false, "IS…"},
+		{ceTraceparent, false, "W3C trace context"},
+	}
+}
 
 // EventSchema is the identifier of the JSON Schema of an event type's payload.
 func EventSchema(eventType string) string { return "urn:parley:event:" + eventType }
