@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/parley-engine/parley/events"
@@ -34,19 +35,37 @@ func Encode(stream string, expected Revision, batch []events.Proposed) ([]Encode
 	if err := checkShape(stream, expected, batch); err != nil {
 		return nil, err
 	}
+	return encode(batch)
+}
+
+// scratch lends buffers in which events are put together. Large ones are not
+// kept.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+const keptScratch = 64 << 10
+
+func encode(batch []events.Proposed) ([]Encoded, error) {
+	buffer := scratch.Get().(*[]byte)
+	defer func() {
+		if cap(*buffer) <= keptScratch {
+			scratch.Put(buffer)
+		}
+	}()
 	encoded := make([]Encoded, len(batch))
-	scratch := make([]byte, 0, 512)
 	total := 0
 	for i, p := range batch {
-		scratch = events.AppendMetadata(scratch[:0], p.Metadata)
-		size := len(scratch) + len(p.Data)
-		if size > MaxEventBytes {
+		text := events.AppendMetadata((*buffer)[:0], p.Metadata)
+		metadata := len(text)
+		if size := metadata + len(p.Data); size > MaxEventBytes {
 			return nil, fmt.Errorf("event %d of %d has %d bytes of %d: %w", i, len(batch), size, MaxEventBytes, ErrTooLarge)
 		}
-		if total += size; total > MaxBatchBytes {
+		text = append(text, p.Data...)
+		if total += len(text); total > MaxBatchBytes {
 			return nil, fmt.Errorf("batch has more than %d bytes: %w", MaxBatchBytes, ErrTooLarge)
 		}
-		encoded[i] = Encoded{ID: p.ID, Type: p.Type, Metadata: string(scratch), Data: string(p.Data)}
+		both := string(text) // one allocation for the two
+		encoded[i] = Encoded{ID: p.ID, Type: p.Type, Metadata: both[:metadata], Data: both[metadata:]}
+		*buffer = text
 	}
 	return encoded, nil
 }

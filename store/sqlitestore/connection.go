@@ -25,13 +25,19 @@ func openWriting(path string) (*sqlite.Conn, error) {
 		"PRAGMA cache_size = -32768", "PRAGMA temp_store = MEMORY")
 }
 
+// mapBytes is how much of the file is read without copying it into a cache
+// first; it is the most SQLite allows. The streams of a log lie scattered over
+// it, so a cache of any bounded size misses all the time.
+const mapBytes = 0x7fff0000
+
 func openReading(path string) (*sqlite.Conn, error) {
 	c, err := sqlite.OpenConn(path, sqlite.OpenReadOnly)
 	if err != nil {
 		return nil, err
 	}
 	c.SetBusyTimeout(10 * time.Second)
-	return configured(c, "PRAGMA query_only = ON", "PRAGMA cache_size = -8192", "PRAGMA temp_store = MEMORY")
+	return configured(c, "PRAGMA query_only = ON", fmt.Sprint("PRAGMA mmap_size = ", mapBytes),
+		"PRAGMA cache_size = -8192", "PRAGMA temp_store = MEMORY")
 }
 
 func configured(c *sqlite.Conn, pragmas ...string) (*sqlite.Conn, error) {

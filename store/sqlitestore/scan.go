@@ -15,7 +15,7 @@ import (
 const columns = `position, id, type, stream, revision, recorded, metadata, data`
 
 // maxNames bounds the names a scanner remembers.
-const maxNames = 4096
+const maxNames = 16 << 10
 
 // scanner turns rows into events. Names of types and streams come again and
 // again; it hands out the same string for them.

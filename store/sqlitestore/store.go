@@ -129,6 +129,9 @@ func (s *Store) start() {
 	s.background.Go(s.writer.checkpoints.run)
 }
 
+// Path returns the path the log was opened with.
+func (s *Store) Path() string { return s.path }
+
 // Append implements store.Appender.
 func (s *Store) Append(ctx context.Context, stream string, expected store.Revision, batch []events.Proposed) (store.Appended, error) {
 	if err := ctx.Err(); err != nil {

@@ -72,11 +72,15 @@ func (w *writer) append(ctx context.Context, r *request) (store.Appended, error)
 	default:
 	}
 	select {
-	case w.requests <- r:
-	case <-ctx.Done():
-		return store.Appended{}, ctx.Err()
-	case <-w.stopped:
-		return store.Appended{}, store.ErrClosed
+	case w.requests <- r: // most of the time there is room
+	default:
+		select {
+		case w.requests <- r:
+		case <-ctx.Done():
+			return store.Appended{}, ctx.Err()
+		case <-w.stopped:
+			return store.Appended{}, store.ErrClosed
+		}
 	}
 	select {
 	case out := <-r.done:
