@@ -13,14 +13,12 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-const schema = `
-PRAGMA journal_mode = MEMORY;
-PRAGMA synchronous = OFF;
+var setUp = []string{`PRAGMA journal_mode = MEMORY`, `PRAGMA synchronous = OFF`, `
 CREATE TABLE IF NOT EXISTS snapshots (
 	stream TEXT PRIMARY KEY,
 	schema TEXT NOT NULL,
 	data   BLOB NOT NULL
-) WITHOUT ROWID;`
+) WITHOUT ROWID`}
 
 // Store is safe for concurrent use.
 type Store struct {
@@ -54,9 +52,11 @@ func open(path string) (*sqlite.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := sqlitex.ExecuteScript(conn, schema, nil); err != nil {
-		_ = conn.Close() // the first error says it all
-		return nil, err
+	for _, statement := range setUp {
+		if err := sqlitex.ExecuteTransient(conn, statement, nil); err != nil {
+			_ = conn.Close() // the first error says it all
+			return nil, err
+		}
 	}
 	return conn, nil
 }

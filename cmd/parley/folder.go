@@ -1,0 +1,148 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// folder is a data folder: everything a server owns.
+//
+//	log.db            the log (see docs/log-format.md)
+//	read/             read models, one file a generation; can be deleted
+//	snapshots.db      folded states; can be deleted
+//	bus/              the embedded broker's streams
+//	account           SID of the account made at the first start
+//	secrets/          tokens, 0600
+//	endpoints.json    where the running server listens; gone when it stops
+type folder string
+
+func dataFlag(c *cobra.Command) *string {
+	return c.Flags().String("data", ".parley", "data folder")
+}
+
+func (f folder) path(names ...string) string {
+	return filepath.Join(append([]string{string(f)}, names...)...)
+}
+
+func (f folder) log() string       { return f.path("log.db") }
+func (f folder) read() string      { return f.path("read") }
+func (f folder) endpoints() string { return f.path("endpoints.json") }
+
+// exists refuses a folder that no server was ever started on, so that a typing
+// error does not look like an empty engine.
+func (f folder) exists() error {
+	if _, err := os.Stat(f.log()); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is not a data folder of Parley: it has no log.db", f)
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// create makes the folder with rights for its owner only.
+func (f folder) create() error {
+	for _, dir := range []string{string(f), f.read(), f.path("bus"), f.path("secrets")} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("data folder: %w", err)
+		}
+	}
+	return nil
+}
+
+// secret returns the token kept under name, making one at first.
+func (f folder) secret(name string) (string, error) {
+	path := f.path("secrets", name)
+	if token, err := os.ReadFile(path); err == nil {
+		return strings.TrimSpace(string(token)), nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	random := make([]byte, 16)
+	if _, err := rand.Read(random); err != nil {
+		return "", err
+	}
+	token := hex.EncodeToString(random)
+	return token, writeFile(path, []byte(token+"\n"))
+}
+
+// account returns the SID of the folder's own account, choosing one at first.
+func (f folder) account() (string, error) {
+	path := f.path("account")
+	sid, err := os.ReadFile(path)
+	if err == nil {
+		return strings.TrimSpace(string(sid)), nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	random := make([]byte, 16)
+	if _, err := rand.Read(random); err != nil {
+		return "", err
+	}
+	chosen := "AC" + hex.EncodeToString(random)
+	return chosen, writeFile(path, []byte(chosen+"\n"))
+}
+
+// known returns a secret that must exist.
+func (f folder) known(name string) (string, error) {
+	token, err := os.ReadFile(f.path("secrets", name))
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(token)), nil
+}
+
+// endpoints are the addresses of a running server.
+type endpoints struct {
+	HTTP string `json:"http"` // http://127.0.0.1:port
+	NATS string `json:"nats"` // nats://127.0.0.1:port
+	PID  int    `json:"pid"`
+}
+
+// running returns where the folder's server listens, or errNoServer. A file
+// that a killed server left behind is found out by whoever connects.
+func (f folder) running() (endpoints, error) {
+	var e endpoints
+	data, err := os.ReadFile(f.endpoints())
+	if errors.Is(err, fs.ErrNotExist) {
+		return e, fmt.Errorf("%s: %w", f, errNoServer)
+	}
+	if err != nil {
+		return e, err
+	}
+	if err := json.Unmarshal(data, &e); err != nil {
+		return e, fmt.Errorf("%s: %w", f.endpoints(), err)
+	}
+	return e, nil
+}
+
+func (f folder) announce(e endpoints) error {
+	data, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	return writeFile(f.endpoints(), append(data, '\n'))
+}
+
+// writeFile replaces a file, for its owner's eyes only: all of it or none.
+func writeFile(path string, data []byte) error {
+	temporary := path + ".new"
+	file, err := os.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(temporary, path)
+}

@@ -1,0 +1,125 @@
+// Command parley is the server, and the operator's and the analyst's tool.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is main without the process around it: it returns the exit code.
+func run(args []string, in io.Reader, out, errOut io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	// A second signal must end the process at once, so ours is heard only once.
+	context.AfterFunc(ctx, stop)
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	code := exitCode(err)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		code = exitInterrupted
+	}
+	var quiet *quietError
+	if !errors.As(err, &quiet) {
+		printError(errOut, err)
+	}
+	return code
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "parley",
+		Short:         "An event-sourced conversation state engine",
+		Long:          longHelp,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return flagsFromEnvironment(c) }
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
+	root.AddCommand(
+		serveCommand(), demoCommand(), commandCommand(), conversationCommand(), messageCommand(),
+		participantCommand(), eventCommand(), projectionCommand(), timerCommand(), dlqCommand(),
+		accountCommand(), checkCommand(), versionCommand(),
+	)
+	for _, c := range root.Commands() {
+		needSubcommand(c)
+	}
+	return root
+}
+
+// flagsFromEnvironment gives every flag that was not on the command line the
+// value of PARLEY_NAME, if that is set.
+func flagsFromEnvironment(c *cobra.Command) (err error) {
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		name := "PARLEY_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		if value, set := os.LookupEnv(name); set && !f.Changed && err == nil {
+			if setErr := f.Value.Set(value); setErr != nil {
+				err = usage("%s: %v", name, setErr)
+			}
+		}
+	})
+	return err
+}
+
+// needSubcommand makes a noun without a verb a usage error that lists the verbs.
+func needSubcommand(c *cobra.Command) {
+	if !c.HasSubCommands() || c.RunE != nil {
+		return
+	}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		return usage("unknown command %q for %q", args[0], c.CommandPath())
+	}
+}
+
+const longHelp = `Parley keeps conversations, participants, messages, delivery receipts and read
+horizons as events, decides commands that arrive over a message bus, and moves
+conversations from active to inactive to closed when their timers say so.
+
+Start with:
+  parley demo                              see the main job, checked step by step
+  parley serve --data ./data               run the engine
+  parley command send conversation.create --set friendly_name=Order
+  parley conversation list
+
+Commands that read work on a data folder whether or not a server runs on it.
+
+Output: a table on a terminal, one JSON object a line when piped; -o decides.
+Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 conflict or failed
+precondition, 5 permission, 6 unavailable or timeout, 7 difference found,
+130 interrupted. "parley check" uses 0 ok, 1 warning, 2 critical, 3 unknown.
+
+Every flag can be given as PARLEY_NAME in the environment; the flag wins.`
+
+// usageError is a mistake in how the tool was called.
+type usageError struct{ message string }
+
+func (e *usageError) Error() string { return e.message }
+
+func usage(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+
+// quietError ends the program with a code after everything was said already.
+type quietError struct{ code int }
+
+func (e *quietError) Error() string { return fmt.Sprintf("exit %d", e.code) }

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/parley-engine/parley/internal/httpapi"
+	"github.com/parley-engine/parley/projections"
+)
+
+func (v *server) openHTTP() (err error) {
+	token, err := v.folder.secret("admin-token")
+	if err != nil {
+		return err
+	}
+	if v.listener, err = net.Listen("tcp", v.settings.http); err != nil {
+		return fmt.Errorf("http: %w", err)
+	}
+	v.http = &http.Server{
+		Handler: httpapi.New(httpapi.Config{
+			Ready:   v.checks,
+			Metrics: promhttp.HandlerFor(v.registry, promhttp.HandlerOpts{}),
+			Rebuild: v.rebuild,
+			Token:   token,
+			Log:     v.log,
+		}),
+		ReadHeaderTimeout: 5 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+	}
+	return nil
+}
+
+func (v *server) runHTTP(ctx context.Context) error {
+	served := make(chan error, 1)
+	go func() { served <- v.http.Serve(v.listener) }() // waited for below
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if err := v.http.Shutdown(grace); err != nil {
+			_ = v.http.Close() // whoever still reads had his second
+		}
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	}
+}
+
+// maxLag is how old the oldest event not yet in the read models may be while
+// the server calls itself ready.
+const maxLag = 30 * time.Second
+
+// checks are the conditions of readiness.
+func (v *server) checks() []httpapi.Check {
+	status := v.models.Status()
+	return []httpapi.Check{
+		{Name: "running", Problem: problem(isClosed(v.stopping), "stopping")},
+		{Name: "bus", Problem: problem(!isClosed(v.bus.Ready()), "the doors are not open yet")},
+		{Name: "broker", Problem: problem(v.conn.Status() != nats.CONNECTED, "not connected")},
+		{Name: "timers", Problem: problem(!isClosed(v.loaded), "the due index is loading")},
+		{Name: "projection", Problem: problem(status.Error != "", "stopped: "+status.Error)},
+		{Name: "lag", Problem: problem(v.lag() > maxLag, "read models are behind")},
+	}
+}
+
+func problem(is bool, text string) string {
+	if is {
+		return text
+	}
+	return ""
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// lag is how long the read models have been behind: zero when they are at the
+// head, else the age of the newest event they have.
+func (v *server) lag() time.Duration {
+	head, err := v.store.Head(context.Background())
+	status := v.models.Status()
+	if err != nil || status.Position.Compare(head) >= 0 || status.LastRecorded.IsZero() {
+		return 0
+	}
+	return time.Since(status.LastRecorded)
+}
+
+func newCommandMetrics(r prometheus.Registerer) func(commandType, result string, took time.Duration) {
+	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "parley_command_seconds", Help: "Time to execute a command, by type and result.",
+		Buckets: []float64{.0005, .001, .002, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+	}, []string{"command", "result"})
+	r.MustRegister(seconds)
+	return func(commandType, result string, took time.Duration) {
+		seconds.WithLabelValues(commandType, result).Observe(took.Seconds())
+	}
+}
+
+// register adds the figures that are asked for when somebody scrapes.
+func (v *server) register() {
+	gauge := func(name, help string, value func() float64) {
+		v.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+	}
+	counter := func(name, help string, value func() float64) {
+		v.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value))
+	}
+	gauge("parley_log_position", "Position of the last event of the log.", func() float64 {
+		head, _ := v.store.Head(context.Background()) // 0 when unknown
+		return float64(head.Commit)
+	})
+	gauge("parley_projection_position", "Position the read models have reached.", func() float64 { return float64(v.models.Status().Position.Commit) })
+	gauge("parley_projection_lag_seconds", "How long the read models have been behind the head.", func() float64 { return v.lag().Seconds() })
+	gauge("parley_projection_running", "1 while the projection runs, 0 when it stopped.", func() float64 {
+		if v.models.Status().Running {
+			return 1
+		}
+		return 0
+	})
+	gauge("parley_timers_filed", "Conversations with an entry in the due index.", func() float64 { return float64(v.scheduler.Stats().Filed) })
+	gauge("parley_timers_backlog", "Conversations due and not yet looked at.", func() float64 { return float64(v.scheduler.Stats().Backlog) })
+	gauge("parley_timers_late_seconds", "Lateness of the oldest instant of the last sweep.", func() float64 { return v.scheduler.Stats().Late.Seconds() })
+	counter("parley_timers_fired_total", "Due instants that came up and were answered.", func() float64 { return float64(v.scheduler.Stats().Fired) })
+	counter("parley_timers_failed_total", "Failed attempts to advance a conversation; each is tried again.", func() float64 { return float64(v.scheduler.Stats().Failed) })
+}
+
+// rebuild is the admin door's: one at a time, beside the live generation.
+func (v *server) rebuild(ctx context.Context, name string, step func(any)) error {
+	if name != projections.Name {
+		return fmt.Errorf("there is no projection %q; there is %q", name, projections.Name)
+	}
+	return rebuild(ctx, v.models, step)
+}

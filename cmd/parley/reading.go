@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/parley-engine/parley/projections"
+	"github.com/parley-engine/parley/store/sqlitestore"
+)
+
+// reading is a data folder opened for looking only, whether or not a server
+// runs on it.
+type reading struct {
+	folder  folder
+	log     *sqlitestore.Reader
+	queries *projections.Queries
+	service string // the default service of the folder's account
+}
+
+// readFlags are the flags of every command that reads.
+type readFlags struct {
+	data   *string
+	output *string
+}
+
+func addReadFlags(c *cobra.Command) readFlags {
+	return readFlags{data: dataFlag(c), output: outputFlag(c)}
+}
+
+// withReading opens the folder, looks, and closes it again.
+func withReading(ctx context.Context, data string, look func(*reading) error) (err error) {
+	r := &reading{folder: folder(data)}
+	if err := r.folder.exists(); err != nil {
+		return err
+	}
+	if r.log, err = sqlitestore.OpenReadOnly(r.folder.log()); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.log.Close()) }()
+	if r.queries, err = projections.OpenReadOnly(r.folder.read()); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.queries.Close()) }()
+	sid, err := r.folder.account()
+	if err != nil {
+		return err
+	}
+	account, err := r.queries.Account(ctx, sid)
+	if err != nil && !errors.Is(err, projections.ErrNotFound) {
+		return err
+	}
+	r.service = account.DefaultChatServiceSid
+	return look(r)
+}
+
+// pages walks a list to its end or to limit rows; limit 0 means all.
+func pages[R any](limit int, fetch func(projections.Page) (projections.List[R], error), yield func(R) error) error {
+	page := projections.Page{Limit: 500}
+	for given := 0; ; {
+		list, err := fetch(page)
+		if err != nil {
+			return err
+		}
+		for _, row := range list.Items {
+			if given++; limit > 0 && given > limit {
+				return nil
+			}
+			if err := yield(row); err != nil {
+				return err
+			}
+		}
+		if !list.More {
+			return nil
+		}
+		page.After = list.Last
+	}
+}
+
+func limitFlag(c *cobra.Command) *int {
+	return c.Flags().Int("limit", 0, "show at most this many; 0 shows all")
+}
+
+func serviceFlag(c *cobra.Command) *string {
+	return c.Flags().String("service", "", "service SID (default: the default service of the folder's account)")
+}
+
+func (r *reading) in(service string) string {
+	if service != "" {
+		return service
+	}
+	return r.service
+}
+
+func oneArgument(name string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return usage("exactly one %s is needed", name)
+		}
+		return nil
+	}
+}
+
+// short cuts a text for a cell of a table.
+func short(text string, width int) string {
+	runes := []rune(strings.ReplaceAll(text, "\n", " "))
+	if len(runes) <= width {
+		return string(runes)
+	}
+	return string(runes[:width-1]) + "…"
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/parley-engine/parley/domain/conversation"
+)
+
+// settings of a server. Durations take Go's form: 90s, 10m.
+type settings struct {
+	data     string // folder for everything the server owns
+	http     string // address of health, readiness, metrics and /admin; port 0 picks one
+	nats     string // address of the embedded broker; port 0 picks one
+	insecure bool   // allow addresses that are not loopback, without TLS
+
+	// syncInterval is how often the broker syncs durable commands to disk. Zero
+	// syncs each before it is acknowledged; anything else risks that much of
+	// acknowledged, not yet handled commands in a power cut.
+	syncInterval time.Duration
+	// eventsAge is how long published events stay on the bus; the log has all.
+	eventsAge time.Duration
+
+	minInactive time.Duration // shortest Inactive timer clients may set; Twilio's is 1m
+	minClosed   time.Duration // shortest Closed timer clients may set; Twilio's is 10m
+	groupMMS    bool          // allow native group MMS
+
+	patience  time.Duration // for everything that has to end at shutdown
+	logLevel  slog.Level
+	logFormat string // text or json; default by terminal
+}
+
+func serveCommand() *cobra.Command {
+	var s settings
+	level := "info"
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the engine on a data folder",
+		Long: `Run the engine: the log, the read models, the timers and an embedded message
+broker, all in one folder. The first start makes an account with its tokens.
+
+The chosen addresses are printed and written to endpoints.json in the folder.
+SIGTERM drains and exits with 0; a second signal ends at once.`,
+		Example: "  parley serve --data ./data\n  parley serve --data ./data --http 127.0.0.1:8080 --nats 127.0.0.1:4222",
+		Args:    noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := s.check(level); err != nil {
+				return err
+			}
+			return serve(c.Context(), s, c.OutOrStdout(), logger(c.ErrOrStderr(), s))
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&s.data, "data", ".parley", "data folder")
+	f.StringVar(&s.http, "http", "127.0.0.1:0", "address for health, metrics and administration; port 0 picks one")
+	f.StringVar(&s.nats, "nats", "127.0.0.1:0", "address of the embedded broker; port 0 picks one")
+	f.BoolVar(&s.insecure, "insecure", false, "allow addresses other than loopback, unencrypted")
+	f.DurationVar(&s.syncInterval, "sync-interval", 0, "sync durable commands this often instead of each before its acknowledgement")
+	f.DurationVar(&s.eventsAge, "events-max-age", 7*24*time.Hour, "how long published events stay on the bus")
+	f.DurationVar(&s.minInactive, "min-inactive-timer", conversation.DefaultLimits.MinInactiveTimer, "shortest Inactive timer that clients may set")
+	f.DurationVar(&s.minClosed, "min-closed-timer", conversation.DefaultLimits.MinClosedTimer, "shortest Closed timer that clients may set")
+	f.BoolVar(&s.groupMMS, "group-mms", false, "allow native group MMS")
+	f.DurationVar(&s.patience, "shutdown-timeout", 25*time.Second, "how long a shutdown may take")
+	f.StringVar(&level, "log-level", level, "debug, info, warn or error")
+	f.StringVar(&s.logFormat, "log-format", "", "text or json (default: text on a terminal)")
+	return c
+}
+
+// check reports every problem of the settings at once, before anything opens.
+func (s *settings) check(level string) error {
+	var problems []error
+	if err := s.logLevel.UnmarshalText([]byte(level)); err != nil {
+		problems = append(problems, fmt.Errorf("--log-level %q: debug, info, warn or error", level))
+	}
+	if s.logFormat != "" && s.logFormat != "text" && s.logFormat != "json" {
+		problems = append(problems, fmt.Errorf("--log-format %q: text or json", s.logFormat))
+	}
+	for flag, address := range map[string]string{"--http": s.http, "--nats": s.nats} {
+		problems = append(problems, s.checkAddress(flag, address))
+	}
+	for flag, d := range map[string]time.Duration{"--min-inactive-timer": s.minInactive, "--min-closed-timer": s.minClosed, "--shutdown-timeout": s.patience, "--events-max-age": s.eventsAge} {
+		if d <= 0 {
+			problems = append(problems, fmt.Errorf("%s must be above zero", flag))
+		}
+	}
+	if s.syncInterval < 0 {
+		problems = append(problems, errors.New("--sync-interval must not be below zero"))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return usage("%v", err)
+	}
+	return nil
+}
+
+func (s *settings) checkAddress(flag, address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%s %q is not host:port", flag, address)
+	}
+	ip := net.ParseIP(host)
+	if host != "localhost" && (ip == nil || !ip.IsLoopback()) && !s.insecure {
+		return fmt.Errorf("%s %s is not a loopback address: add --insecure if the network in between is yours", flag, address)
+	}
+	return nil
+}
+
+func logger(w io.Writer, s settings) *slog.Logger {
+	options := &slog.HandlerOptions{Level: s.logLevel}
+	if s.logFormat == "json" || (s.logFormat == "" && !isTerminal(w)) {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+func noArguments(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage("unexpected argument %q", args[0])
+	}
+	return nil
+}
+
+// serve opens everything, runs until the context ends, and closes everything.
+func serve(ctx context.Context, s settings, out io.Writer, log *slog.Logger) error {
+	server, err := openServer(ctx, s, log)
+	if err != nil {
+		return err
+	}
+	if err := server.announce(out); err != nil {
+		return errors.Join(err, server.close())
+	}
+	err = server.run(ctx)
+	return errors.Join(err, server.close())
+}

@@ -1,0 +1,305 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/parley-engine/parley/domain/conversation"
+	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/internal/bus"
+	"github.com/parley-engine/parley/internal/bus/broker"
+	"github.com/parley-engine/parley/internal/engine"
+	"github.com/parley-engine/parley/internal/snapshots"
+	"github.com/parley-engine/parley/projections"
+	"github.com/parley-engine/parley/store"
+	"github.com/parley-engine/parley/store/sqlitestore"
+	"github.com/parley-engine/parley/timers"
+)
+
+// server is everything a data folder has while somebody serves it. Parts are
+// opened in the order of the fields and closed in the reverse order.
+type server struct {
+	settings settings
+	folder   folder
+	log      *slog.Logger
+	registry *prometheus.Registry
+
+	store     *sqlitestore.Store
+	snapshots *snapshots.Store
+	models    *projections.ReadModels
+	engine    *engine.Engine
+	index     *timers.Index
+	scheduler *timers.Scheduler
+	broker    *broker.Server
+	conn      *nats.Conn
+	bus       *bus.Bus
+	publisher *bus.EventPublisher
+	listener  net.Listener
+	http      *http.Server
+
+	account  string
+	stopping chan struct{} // closed when the shutdown begins
+	loaded   chan struct{} // closed when the due index has every running timer
+}
+
+// openServer opens the parts. What was opened before a failure is closed again.
+func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, err error) {
+	v := &server{settings: s, folder: folder(s.data), log: log, registry: prometheus.NewRegistry(),
+		stopping: make(chan struct{}), loaded: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, v.close())
+		}
+	}()
+	v.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := v.folder.create(); err != nil {
+		return nil, err
+	}
+	if err := v.openLog(); err != nil {
+		return nil, err
+	}
+	if err := v.openEngine(ctx); err != nil {
+		return nil, err
+	}
+	if err := v.openBus(); err != nil {
+		return nil, err
+	}
+	if err := v.openHTTP(); err != nil {
+		return nil, err
+	}
+	v.register()
+	return v, nil
+}
+
+func (v *server) openLog() (err error) {
+	if v.store, err = sqlitestore.Open(v.folder.log(), &sqlitestore.Options{Logger: v.log}); err != nil {
+		return err
+	}
+	if v.snapshots, err = snapshots.Open(v.folder.path("snapshots.db"), v.log); err != nil {
+		return err
+	}
+	v.models, err = projections.Open(v.folder.read(), v.store, &projections.Options{Logger: v.log})
+	return err
+}
+
+func (v *server) openEngine(ctx context.Context) (err error) {
+	if v.account, err = v.folder.account(); err != nil {
+		return err
+	}
+	v.engine = engine.New(v.store, v.engineOptions())
+	if err := bootstrap(ctx, v.engine, v.account); err != nil {
+		return err
+	}
+	v.index = timers.NewIndex()
+	v.scheduler = timers.NewScheduler(v.index, v.engine.Advance, &timers.Options{Logger: v.log})
+	return nil
+}
+
+func (v *server) engineOptions() *engine.Options {
+	observed := newCommandMetrics(v.registry)
+	return &engine.Options{
+		DefaultAccount: v.account,
+		GroupMMS:       v.settings.groupMMS,
+		Limits:         conversation.Limits{MinInactiveTimer: v.settings.minInactive, MinClosedTimer: v.settings.minClosed},
+		Snapshots:      v.snapshots,
+		Observe:        observed,
+		OpenConversations: func(ctx context.Context, service, identity string) (int, error) {
+			return v.models.OpenConversations(ctx, service, identity, conversation.DefaultLimits.OpenConversations)
+		},
+	}
+}
+
+func (v *server) openBus() (err error) {
+	token, err := v.folder.secret("bus-token")
+	if err != nil {
+		return err
+	}
+	v.broker, err = broker.Start(v.folder.path("bus"), &broker.Options{
+		Address: v.settings.nats, Token: token, SyncInterval: v.settings.syncInterval, Logger: v.log,
+	})
+	if err != nil {
+		return err
+	}
+	if v.conn, err = v.broker.Connect("parley", v.log); err != nil {
+		return err
+	}
+	v.bus, err = bus.New(v.conn, v.engine.Execute, &bus.Options{
+		Logger: v.log, Registerer: v.registry, Patience: v.settings.patience * 4 / 5,
+	})
+	if err != nil {
+		return err
+	}
+	v.publisher, err = bus.NewEventPublisher(v.conn, v.store, &bus.EventOptions{
+		Logger: v.log, Limits: bus.EventLimits{MaxAge: v.settings.eventsAge},
+	})
+	return err
+}
+
+// announce says where the server listens, to people and to programs.
+func (v *server) announce(out io.Writer) error {
+	e := endpoints{HTTP: "http://" + v.listener.Addr().String(), NATS: v.broker.URL(), PID: os.Getpid()}
+	if err := v.folder.announce(e); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "http  %s\nnats  %s (token in %s)\n", e.HTTP, e.NATS, v.folder.path("secrets", "bus-token"))
+	return err
+}
+
+// run works until the context ends or a part fails, then stops the parts in
+// this order: bus (commands in flight finish), engine, timers, read models and
+// event publisher (they reach the head first), HTTP. close follows.
+func (v *server) run(ctx context.Context) error {
+	group, failed := errgroup.WithContext(ctx)
+	begun := func(name string, part func(context.Context) error) (stop func()) {
+		// The part's context is its own: it ends when its turn comes.
+		partCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		done := make(chan struct{})
+		group.Go(func() error {
+			defer close(done)
+			if err := part(partCtx); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		})
+		return func() { cancel(); <-done }
+	}
+	stopHTTP := begun("http", v.runHTTP)
+	stopModels := begun("read models", v.runModels)
+	stopFollow := begun("timers", v.followTimers)
+	stopTimers := begun("timers", v.runTimers)
+	stopPublisher := begun("event publisher", v.publisher.Run)
+	stopBus := begun("bus", v.bus.Run)
+
+	<-failed.Done()
+	close(v.stopping)
+	v.log.Info("stopping")
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.settings.patience)
+	defer cancel()
+	stopBus()
+	drained := v.engine.Drain(patience)
+	stopTimers()
+	stopFollow()
+	v.settle(patience)
+	stopPublisher()
+	stopModels()
+	stopHTTP()
+	return errors.Join(group.Wait(), drained)
+}
+
+// settle lets followers reach the head. That they do not is no error: they go
+// on from where they were at the next start.
+func (v *server) settle(ctx context.Context) {
+	head, err := v.store.Head(ctx)
+	if err == nil {
+		err = v.models.Wait(ctx, head)
+	}
+	if err != nil {
+		v.log.Warn("read models did not reach the head", "err", err)
+	}
+}
+
+// runModels keeps the server up when the projection stops: commands do not need
+// it, readiness tells, and the next start tries again.
+func (v *server) runModels(ctx context.Context) error {
+	if err := v.models.Run(ctx); err != nil {
+		v.log.Error("projection stopped", "err", err)
+		<-ctx.Done()
+	}
+	return nil
+}
+
+// followTimers fills the due index from the read model, so that a start folds no
+// log, and keeps it in step with the log from there.
+func (v *server) followTimers(ctx context.Context) error {
+	position, err := v.models.DueRows(ctx, func(d projections.Due) bool {
+		v.index.File(d.ConversationSid, d.Next())
+		return true
+	})
+	if err != nil {
+		return unlessDone(ctx, err)
+	}
+	close(v.loaded)
+	for batch, err := range store.Subscribe(ctx, v.store, position, store.Filter{Types: timers.Followed()}) {
+		if err != nil {
+			return unlessDone(ctx, err)
+		}
+		for _, recorded := range batch.Events {
+			if err := v.index.Apply(recorded); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (v *server) runTimers(ctx context.Context) error {
+	select {
+	case <-v.loaded:
+		return v.scheduler.Run(ctx)
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// unlessDone drops the error that only says that we were told to stop.
+func unlessDone(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// close closes what is open, last first.
+func (v *server) close() error {
+	var errs []error
+	if v.listener != nil {
+		_ = v.listener.Close() // closed already when the server ran
+	}
+	if v.conn != nil {
+		v.conn.Close()
+	}
+	if v.broker != nil {
+		v.broker.Stop()
+	}
+	if v.models != nil {
+		errs = append(errs, v.models.Close())
+	}
+	if v.snapshots != nil {
+		errs = append(errs, v.snapshots.Close())
+	}
+	if v.store != nil {
+		// Only who had the log may remove the announcement: a server that was
+		// refused because another one runs must leave that one's alone.
+		if err := os.Remove(v.folder.endpoints()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+		errs = append(errs, v.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// bootstrap makes the folder's account at the first start, and finds it made at
+// every later one: the command's id is derived from the account.
+func bootstrap(ctx context.Context, e *engine.Engine, account string) error {
+	_, err := e.Execute(ctx, engine.Command{
+		ID: events.NameID("bootstrap " + account), Type: "account.create", Aggregate: account,
+		Actor: events.Actor{Kind: events.ActorSystem}, Body: []byte(`{"friendly_name":"Parley"}`),
+	})
+	var failure *engine.Failure
+	if errors.As(err, &failure) && failure.Code == "account_exists" {
+		return nil
+	}
+	return err
+}
