@@ -1,0 +1,141 @@
+package projections_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/projections"
+	"github.com/parley-engine/parley/store"
+	"github.com/parley-engine/parley/store/memstore"
+	"github.com/parley-engine/parley/store/sqlitestore"
+)
+
+// benchEvents is the length of the history of a benchmark.
+const benchEvents = 300_000
+
+// history is a log of a realistic mix, on disk, made once for all benchmarks:
+// 20 000 conversations, some 60 % messages, 20 % receipts.
+var history = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "parley-history-")
+	return dir, err
+})
+
+func benchLog(b *testing.B) (store.Log, events.Position) {
+	b.Helper()
+	dir, err := history()
+	require.NoError(b, err)
+	log, err := sqlitestore.Open(filepath.Join(dir, "log.db"), nil)
+	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, log.Close()) })
+	head, err := log.Head(b.Context())
+	require.NoError(b, err)
+	if head.IsZero() {
+		head = writeHistory(b, log)
+	}
+	return log, head
+}
+
+func writeHistory(b *testing.B, log store.Log) events.Position {
+	w := newWorld(7)
+	w.rare, w.population = 200, 5000
+	w.append(b, log, w.begin()...)
+	// Appends of one stream must follow each other; 64 writers share the streams.
+	const writers = 64
+	queues := make([]chan record, writers)
+	var group sync.WaitGroup
+	for i := range queues {
+		queues[i] = make(chan record, 64)
+		group.Go(func() { writeQueue(b, log, queues[i]) })
+	}
+	for range benchEvents {
+		r := w.step()
+		queues[streamHash(r.stream)%writers] <- r
+	}
+	for _, q := range queues {
+		close(q)
+	}
+	group.Wait()
+	head, err := log.Head(b.Context())
+	require.NoError(b, err)
+	return head
+}
+
+func streamHash(s string) (n uint32) {
+	for _, c := range []byte(s) {
+		n = n*31 + uint32(c)
+	}
+	return n
+}
+
+func writeQueue(b *testing.B, log store.Log, queue <-chan record) {
+	w := newWorld(0)
+	for r := range queue {
+		w.serial = int(streamHash(r.stream))<<20 + int(w.revisions[r.stream])
+		w.append(b, log, r)
+	}
+}
+
+func BenchmarkProjectionRebuildAgainstBulkInsert(b *testing.B) {
+	log, head := benchLog(b)
+	rm := open(b, b.TempDir(), log, nil)
+	for b.Loop() {
+		began := time.Now()
+		rebuilt, err := rm.Rebuild(context.Background(), func(p projections.Progress) {
+			if testing.Verbose() {
+				b.Logf("%s %d events after %s", p.Phase, p.Events, p.Elapsed.Round(time.Millisecond))
+			}
+		})
+		require.NoError(b, err)
+		require.Equal(b, head, rebuilt.Position)
+		took := time.Since(began)
+		runtime.GC()
+		bulk, rows := projections.BulkInsertCopy(b, filepath.Join(b.TempDir(), "copy.db"), rm)
+		b.ReportMetric(float64(rebuilt.Events)/took.Seconds(), "events/s")
+		b.ReportMetric(float64(rows)/bulk.Seconds(), "bulk-rows/s")
+		fmt.Printf("ratio rebuild/bulk insert %.2f target 0.50 (%d events, %d rows: %s against %s)\n",
+			bulk.Seconds()/took.Seconds(), rebuilt.Events, rows, took.Round(time.Millisecond), bulk.Round(time.Millisecond))
+	}
+}
+
+func BenchmarkProjectionLiveApply(b *testing.B) {
+	log, head := benchLog(b)
+	for b.Loop() {
+		rm := open(b, b.TempDir(), log, nil)
+		began := time.Now()
+		require.NoError(b, projections.FollowWithoutFilling(b.Context(), rm, head))
+		took := time.Since(began)
+		n := rm.Status().Events
+		b.ReportMetric(float64(n)/took.Seconds(), "events/s")
+		fmt.Printf("live apply %.0f events/s (%d events in %s)\n", float64(n)/took.Seconds(), n, took.Round(time.Millisecond))
+	}
+}
+
+func BenchmarkProjectionWaitLag(b *testing.B) {
+	log := memstore.New()
+	rm := open(b, b.TempDir(), log, nil)
+	stop := run(b, rm)
+	w := newWorld(3)
+	w.grow(b, log, 1000)
+	var lags []time.Duration
+	for b.Loop() {
+		position := w.append(b, log, w.step())
+		began := time.Now()
+		require.NoError(b, rm.Wait(context.Background(), position))
+		lags = append(lags, time.Since(began))
+	}
+	stop()
+	slices.Sort(lags)
+	b.ReportMetric(float64(lags[len(lags)*99/100].Microseconds()), "p99-µs")
+	fmt.Printf("wait lag p50 %s p99 %s target p99 1s (%d waits, one event each)\n",
+		lags[len(lags)/2], lags[len(lags)*99/100], len(lags))
+}
