@@ -8,7 +8,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/parley-engine/parley/internal/bus"
 	"github.com/parley-engine/parley/internal/bus/broker"
@@ -75,8 +74,6 @@ func startBus(t testing.TB, nc *nats.Conn, execute bus.Execute, o *bus.Options) 
 func accept(_ context.Context, c engine.Command) (engine.Outcome, error) {
 	return engine.Outcome{CommandID: c.ID, Aggregate: c.Aggregate, Events: []string{}}, nil
 }
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestPlainClientWithoutHeadersGetsReplies(t *testing.T) {
 	nc := connect(t, startBroker(t, t.TempDir()))
