@@ -162,10 +162,7 @@ func (e *Engine) participantFacts(ctx context.Context, r *request, s conversatio
 		return f, err
 	}
 	if err = e.services.glance(ctx, s.Service, func(sv service.State) {
-		f.DefaultRole = sv.ConversationRole
-		if identity != "" && identity == s.CreatedBy {
-			f.DefaultRole = sv.CreatorRole
-		}
+		f.DefaultRole, f.CreatorRole = sv.ConversationRole, sv.CreatorRole
 	}); err != nil {
 		return f, err
 	}

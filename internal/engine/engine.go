@@ -163,6 +163,9 @@ func (e *Engine) admit(ctx context.Context, c Command, now time.Time) (Outcome, 
 		}
 		c.ID = events.ID(id)
 	}
+	if c.Aggregate == "" && !op.creates && op.prefix == "AC" {
+		c.Aggregate = firstOf(c.Account, e.options.DefaultAccount)
+	}
 	if err := checkEnvelope(c, op); err != nil {
 		return Outcome{}, err
 	}

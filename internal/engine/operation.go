@@ -76,7 +76,7 @@ func (e *Engine) onConversation(ctx context.Context, r *request, id string, deci
 			claims: func(before conversation.State, es []events.Event) []claim {
 				return append(conversation.Claims(before, es), missingUsers(r, before, es)...)
 			},
-			made:   func(_ string, es []events.Event) (string, *int64) { return conversation.OutcomeOf(es) },
+			made: func(_ string, es []events.Event) (string, *int64) { return conversation.OutcomeOf(es) },
 		})
 	})
 }

@@ -248,4 +248,3 @@ func (e *Engine) onAccount(ctx context.Context, r *request, decide func(account.
 	}
 	return e.accounts.transact(ctx, r, r.Aggregate, decision[account.State]{decide: decide})
 }
-
