@@ -184,16 +184,17 @@ func (g *generation) goLive(limit int) error {
 	if err := g.fold.goLive(limit); err != nil {
 		return err
 	}
+	// Nobody but SQLite may open the file while SQLite has it: closing another
+	// descriptor would drop this process's locks (POSIX), and other processes
+	// would then take themselves for the last user and delete the write-ahead
+	// file. So it is a write that syncs the file, not a call of ours.
+	if err := pragma(g.conn, "locking_mode = NORMAL", "journal_mode = DELETE", "synchronous = FULL"); err != nil {
+		return err
+	}
 	if err := writeMark(g.conn, g.mark); err != nil {
 		return err
 	}
-	if err := pragma(g.conn, "locking_mode = NORMAL", "journal_mode = DELETE"); err != nil {
-		return err
-	}
-	if err := g.livePragmas(); err != nil {
-		return err
-	}
-	return syncFile(g.path)
+	return g.livePragmas()
 }
 
 // livePragmas: checkpoints are made by the runner between batches, not inside a

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"sync"
 
@@ -77,7 +76,7 @@ func newQueries(path string, readers int) (*Queries, error) {
 
 func openSource(path string, readers int) (*source, error) {
 	pool, err := sqlitex.NewPool(path, sqlitex.PoolOptions{
-		Flags: readerFlags(path), PoolSize: readers, PrepareConn: prepareReader,
+		Flags: readerFlags, PoolSize: readers, PrepareConn: prepareReader,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open read model: %w", err)
@@ -86,7 +85,7 @@ func openSource(path string, readers int) (*source, error) {
 }
 
 func openReader(path string) (*sqlite.Conn, error) {
-	conn, err := sqlite.OpenConn(path, readerFlags(path))
+	conn, err := sqlite.OpenConn(path, readerFlags)
 	if err != nil {
 		return nil, err
 	}
@@ -97,19 +96,9 @@ func openReader(path string) (*sqlite.Conn, error) {
 }
 
 // readerFlags: a database with a write-ahead file must be writable even to be
-// read after a crash; query_only keeps readers from writing. Where the folder
-// does not allow that, plain reading is the best there is.
-func readerFlags(path string) sqlite.OpenFlags {
-	if writable(path) {
-		return sqlite.OpenReadWrite
-	}
-	return sqlite.OpenReadOnly
-}
-
-func writable(path string) bool {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	return err == nil && f.Close() == nil
-}
+// read after a crash; query_only keeps readers from writing. Where the file must
+// not be written, SQLite opens it for reading by itself.
+const readerFlags = sqlite.OpenReadWrite
 
 func prepareReader(conn *sqlite.Conn) error {
 	return pragma(conn, "query_only = ON", "cache_size = -16384")
