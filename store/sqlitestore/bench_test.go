@@ -51,7 +51,6 @@ type work struct {
 	streams []string
 	heads   []store.Revision // of the streams, kept from one run to the next
 	last    time.Duration
-	fresh   bool // each stream is appended to once, in order
 }
 
 func newWork(writers, streams int, last time.Duration) *work {
@@ -96,12 +95,6 @@ func (w *work) write(n int, f appender) (latencies []time.Duration, count int, e
 	share := len(w.streams) / w.writers
 	for i, end := 0, time.Now().Add(w.last); time.Now().Before(end); i++ {
 		s := n*share + random.IntN(share)
-		if w.fresh {
-			if i == share {
-				break
-			}
-			s = n*share + i
-		}
 		batch := make([]events.Proposed, 1+i%3)
 		for k := range batch {
 			batch[k] = events.Proposed{ID: randomID(random), Type: "conversation.message-added.v1", Data: data, Metadata: metadata}
@@ -184,10 +177,9 @@ func BenchmarkStoreManyStreams(b *testing.B) {
 		rates := map[int]load{}
 		for _, streams := range []int{1000, 1_000_000} {
 			s := open(b, filepath.Join(b.TempDir(), "log.db"), nil)
-			w := newWork(64, streams, time.Hour)
-			w.fresh = true
-			w.run(b, appendTo(s))
-			w.fresh, w.last = false, 5*time.Second
+			w := newWork(64, streams, 5*time.Second)
+			scatter(b, s, w.streams, 1)
+			clear(w.heads)
 			rates[streams] = w.run(b, appendTo(s))
 			b.Logf("%d streams: %s", streams, rates[streams])
 			require.NoError(b, s.Close())
@@ -228,7 +220,7 @@ func BenchmarkStoreRead(b *testing.B) {
 // scatter appends one event to every stream in turn.
 func scatter(b *testing.B, s *sqlitestore.Store, streams []string, each int) {
 	data, metadata := payload()
-	const writers = 64
+	const writers = 256
 	var group sync.WaitGroup
 	failures := make([]error, writers)
 	for n := range writers {

@@ -89,8 +89,8 @@ func (c *cursor) beforeTail(revision store.Revision) bool {
 }
 
 const (
-	rowsUpwards = `SELECT first_revision, positions FROM stream_index WHERE stream = ?1 AND first_revision >= coalesce(
-		(SELECT max(first_revision) FROM stream_index WHERE stream = ?1 AND first_revision <= ?2), 0) ORDER BY first_revision`
+	rowsUpwards = `SELECT first_revision, positions FROM stream_index WHERE stream = ?1 AND first_revision >= ?2 - ?2 % 64
+		ORDER BY first_revision`
 	rowsDownwards = `SELECT first_revision, positions FROM stream_index WHERE stream = ?1 AND first_revision <= ?2
 		ORDER BY first_revision DESC`
 )

@@ -1,79 +1,45 @@
 package sqlitestore
 
 import (
-	"sync"
+	"hash/maphash"
 
 	"github.com/parley-engine/parley/store"
 )
 
-// retiredTails is how many tails are kept after they were indexed, only to know
-// the last revision of streams in recent use without asking the index.
-const retiredTails = 4
+// headsPerGeneration bounds the memory of heads to about 80 MB.
+const headsPerGeneration = 1 << 20
 
-// tails is the memory of the newest part of the log. Only the writer changes
-// it; mu is held for that and by readers.
-type tails struct {
-	mu      sync.RWMutex
-	active  *tail               // takes new events
-	frozen  *tail               // is being indexed; nil when there is none
-	retired [retiredTails]*tail // indexed already; newest first
+// heads remembers the last revision of the streams in recent use, so that the
+// index need not be asked. It keeps a hash of 128 bits, keyed afresh in every
+// process, in place of the name. When the younger generation is full it becomes
+// the older one, which is forgotten. It belongs to the writer's goroutine.
+type heads struct {
+	seeds          [2]maphash.Seed
+	younger, older map[streamHash]store.Revision
 }
 
-// head returns the last revision of a stream whose events are in memory.
-func (t *tails) head(stream string) (store.Revision, bool) {
-	for _, part := range [...]*tail{t.active, t.frozen, t.retired[0], t.retired[1], t.retired[2], t.retired[3]} {
-		if part == nil {
-			continue
-		}
-		if s, ok := part.streams[stream]; ok {
-			return s.head(), true
-		}
+type streamHash [2]uint64
+
+func newHeads() *heads {
+	return &heads{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, younger: map[streamHash]store.Revision{}}
+}
+
+func (h *heads) hash(stream string) streamHash {
+	return streamHash{maphash.String(h.seeds[0], stream), maphash.String(h.seeds[1], stream)}
+}
+
+func (h *heads) get(stream string) (store.Revision, bool) {
+	key := h.hash(stream)
+	if revision, ok := h.younger[key]; ok {
+		return revision, true
 	}
-	return store.NoStream, false
+	revision, ok := h.older[key]
+	return revision, ok
 }
 
-// freeze sets the active tail aside to be indexed.
-func (t *tails) freeze() *tail {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.frozen, t.active = t.active, newTail(t.active.upto())
-	return t.frozen
-}
-
-// retire forgets the positions of the frozen tail once the index has them.
-func (t *tails) retire() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	copy(t.retired[1:], t.retired[:])
-	t.retired[0], t.frozen = t.frozen, nil
-	t.retired[0].former = nil
-}
-
-// run is a stretch of one stream: the positions of its events from revision
-// first on.
-type run struct {
-	first     store.Revision
-	positions []uint64
-}
-
-func (r run) end() store.Revision { return r.first + store.Revision(len(r.positions)) }
-
-// unindexed returns the newest events of a stream. The index knows all that come
-// before first, and may already know some of these.
-func (t *tails) unindexed(stream string) run {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	var r run
-	for _, part := range [...]*tail{t.frozen, t.active} {
-		if part == nil {
-			continue
-		}
-		if s, ok := part.streams[stream]; ok {
-			if r.positions == nil {
-				r.first = s.first
-			}
-			r.positions = append(r.positions, part.positions(s)...)
-		}
+func (h *heads) put(stream string, revision store.Revision) {
+	if len(h.younger) >= headsPerGeneration {
+		h.younger, h.older = map[streamHash]store.Revision{}, h.younger
 	}
-	return r
+	h.younger[h.hash(stream)] = revision
 }

@@ -1,8 +1,8 @@
 package sqlitestore
 
 import (
-	"errors"
-	"fmt"
+	"cmp"
+	"maps"
 	"slices"
 	"sync"
 
@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// positionsPerRow keeps a row of the index within a quarter of a page.
+	// positionsPerRow is part of the format. A full row has a quarter of a page.
 	positionsPerRow = 64
 	// indexSlice is how many rows are written at once at least: neighbours
 	// share pages.
@@ -23,19 +23,20 @@ const (
 // writer's goroutine.
 //
 // When the active tail is full it is frozen, a goroutine turns it into sorted
-// rows, and every following group writes some of them. What a crash interrupts
-// is done again at the next start from the same first event on, so the same rows
-// are replaced by equal or longer ones.
+// rows, and every following group writes some of them. How far that has come is
+// written in the same transaction, so what a crash interrupts is continued: the
+// same stretch of the log gives the same rows again.
 type indexer struct {
 	conn       *sqlite.Conn
 	tails      *tails
+	heads      *heads
 	size       int // events of a full tail
 	background *sync.WaitGroup
 
 	sorted chan []indexRow // the rows of the frozen tail, once; nil when nothing is frozen
 	rows   []indexRow      // of them, what is not written yet
-	total  int             // rows of the frozen tail
-	credit int             // rows that may be written by now
+	total  int             // how many there were
+	credit int             // how many may be written by now
 }
 
 // indexRow is a row of the table stream_index.
@@ -47,6 +48,9 @@ type indexRow struct {
 
 // head returns the last revision of a stream.
 func (x *indexer) head(stream string) (store.Revision, error) {
+	if head, ok := x.heads.get(stream); ok {
+		return head, nil
+	}
 	if head, ok := x.tails.head(stream); ok {
 		return head, nil
 	}
@@ -67,7 +71,7 @@ func (x *indexer) step(n int) (committed func(), err error) {
 		return x.freezeWhenFull, nil
 	}
 	x.credit += 1 + n*x.total*4/(3*x.size)
-	if x.credit < indexSlice && len(x.rows) > x.credit {
+	if x.credit < min(indexSlice, 1+x.size/16) && len(x.rows) > x.credit {
 		return func() {}, nil
 	}
 	slice := min(x.credit, len(x.rows))
@@ -100,39 +104,54 @@ func (x *indexer) freezeWhenFull() {
 }
 
 func (x *indexer) freeze() {
-	frozen := x.tails.freeze()
-	sorted := make(chan []indexRow, 1)
+	x.tails.freeze()
+	x.sort(indexRow{})
+}
+
+// sort has the rows of the frozen tail made, without those up to done.
+func (x *indexer) sort(done indexRow) {
+	frozen, sorted := x.tails.frozen, make(chan []indexRow, 1)
 	x.sorted = sorted
-	x.background.Go(func() { sorted <- indexRows(frozen) })
+	x.background.Go(func() {
+		rows := indexRows(frozen)
+		first, _ := slices.BinarySearchFunc(rows, done, compareBehind)
+		sorted <- rows[first:]
+	})
+}
+
+// compareBehind orders rows by key and puts the row searched for before its
+// equal, so that the search ends behind it.
+func compareBehind(row, done indexRow) int {
+	if c := cmp.Or(cmp.Compare(row.stream, done.stream), cmp.Compare(row.first, done.first)); c != 0 {
+		return c
+	}
+	return -1
 }
 
 // indexRows returns the rows for a tail in the order of the table.
 func indexRows(t *tail) []indexRow {
-	names := make([]string, 0, len(t.streams))
-	for name := range t.streams {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	rows := make([]indexRow, 0, len(names))
+	rows := make([]indexRow, 0, len(t.streams))
 	var text []byte
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(t.streams)) {
 		s := t.streams[name]
-		first := s.first
-		for part := range slices.Chunk(t.positions(s), positionsPerRow) {
-			text = appendPositions(text[:0], part)
-			rows = append(rows, indexRow{name, first, string(text)})
-			first += store.Revision(len(part))
+		revision := s.first
+		for rest := t.positions(s); len(rest) > 0; {
+			inRow := revision % positionsPerRow
+			n := min(len(rest), int(positionsPerRow-inRow))
+			text = appendPositions(text[:0], rest[:n])
+			rows = append(rows, indexRow{name, revision - inRow, string(text)})
+			rest, revision = rest[n:], revision+store.Revision(n)
 		}
 	}
 	return rows
 }
 
-const insertIndexRow = `INSERT INTO stream_index VALUES (?, ?, ?)
-	ON CONFLICT DO UPDATE SET positions = excluded.positions`
+const addIndexRow = `INSERT INTO stream_index VALUES (?, ?, ?)
+	ON CONFLICT DO UPDATE SET positions = rtrim(positions, ']') || ',' || ltrim(excluded.positions, '[')`
 
-// write adds n rows to the transaction, and with the last ones the progress.
+// write adds n rows to the transaction, and the progress.
 func (x *indexer) write(n int) (committed func(), err error) {
-	stmt, err := x.conn.Prepare(insertIndexRow)
+	stmt, err := x.conn.Prepare(addIndexRow)
 	if err != nil {
 		return nil, err
 	}
@@ -147,21 +166,14 @@ func (x *indexer) write(n int) (committed func(), err error) {
 			return nil, err
 		}
 	}
-	if x.rows = x.rows[n:]; len(x.rows) > 0 {
-		return func() {}, nil
+	upto := x.tails.frozen.upto()
+	if n < len(x.rows) {
+		last := x.rows[n-1]
+		x.rows = x.rows[n:]
+		return func() {}, x.saveProgress(progress{x.tails.frozen.base, upto, last})
 	}
 	x.rows = nil
-	return x.tails.retire, x.saveProgress(x.tails.frozen.upto())
-}
-
-func (x *indexer) saveProgress(upto uint64) error {
-	stmt, err := x.conn.Prepare(`UPDATE index_progress SET indexed_upto = ?`)
-	if err != nil {
-		return err
-	}
-	stmt.BindInt64(1, int64(upto))
-	_, err = stmt.Step()
-	return errors.Join(err, stmt.Reset())
+	return x.tails.retire, x.saveProgress(progress{indexed: upto})
 }
 
 // finish indexes everything, in transactions of its own.
@@ -184,51 +196,4 @@ func (x *indexer) finish() error {
 		committed()
 	}
 	return nil
-}
-
-// recover reads the part of the log that the index does not know yet, prepares
-// the writer for the next event, and refuses a log with holes.
-func (w *writer) recover() (err error) {
-	if w.insert, err = w.conn.Prepare(insertEvent); err != nil {
-		return err
-	}
-	upto, err := queryInt(w.conn, `SELECT indexed_upto FROM index_progress`)
-	if err != nil {
-		return err
-	}
-	w.store.tails.active = newTail(uint64(upto))
-	if err := w.readTail(); err != nil {
-		return err
-	}
-	head, err := queryInt(w.conn, `SELECT max(position) FROM events`)
-	if err != nil {
-		return err
-	}
-	if uint64(head) != w.store.tails.active.upto() {
-		return fmt.Errorf("log is damaged: it ends at position %d and is indexed up to %d", head, upto)
-	}
-	w.store.head.Store(uint64(head))
-	w.recorded, err = queryInt(w.conn, `SELECT recorded FROM events ORDER BY position DESC LIMIT 1`)
-	return err
-}
-
-func (w *writer) readTail() error {
-	t := w.store.tails.active
-	stmt, err := w.conn.Prepare(`SELECT position, stream, revision FROM events WHERE position > ? ORDER BY position`)
-	if err != nil {
-		return err
-	}
-	stmt.BindInt64(1, int64(t.base))
-	for {
-		found, err := stmt.Step()
-		if err != nil || !found {
-			return errors.Join(err, stmt.Finalize())
-		}
-		position, stream, revision := stmt.ColumnInt64(0), stmt.ColumnText(1), store.Revision(stmt.ColumnInt64(2))
-		s, known := t.streams[stream]
-		if uint64(position) != t.upto()+1 || known && revision != s.head()+1 {
-			return errors.Join(fmt.Errorf("log is damaged: events are missing before position %d", position), stmt.Finalize())
-		}
-		t.add(stream, revision)
-	}
 }

@@ -34,15 +34,18 @@ CREATE TABLE events (
 );
 CREATE TABLE stream_index (
 	stream         TEXT    NOT NULL,
-	first_revision INTEGER NOT NULL,
-	positions      TEXT    NOT NULL, -- JSON array: first_revision is at its first entry
+	first_revision INTEGER NOT NULL, -- a multiple of 64
+	positions      TEXT    NOT NULL, -- JSON array of up to 64: entry i is revision first_revision + i
 	PRIMARY KEY (stream, first_revision)
 ) WITHOUT ROWID;
 CREATE TABLE index_progress (
-	only         INTEGER PRIMARY KEY CHECK (only = 1),
-	indexed_upto INTEGER NOT NULL -- stream_index is complete up to this position
+	only             INTEGER PRIMARY KEY CHECK (only = 1),
+	indexed_upto     INTEGER NOT NULL, -- stream_index has all events up to this position
+	pending_upto     INTEGER NOT NULL, -- and some of those up to this one: of the streams
+	pending_stream   TEXT    NOT NULL, -- up to this name
+	pending_revision INTEGER NOT NULL  -- and this first_revision
 );
-INSERT INTO index_progress VALUES (1, 0);
+INSERT INTO index_progress VALUES (1, 0, 0, '', 0);
 CREATE VIEW log AS SELECT
 	position, stream, revision, type,
 	strftime('%Y-%m-%dT%H:%M:%fZ', recorded / 1e9, 'unixepoch') AS recorded_at,

@@ -27,7 +27,7 @@ type Options struct {
 	Logger  *slog.Logger     // nil discards
 	Readers int              // connections for reading; 0 means 4
 	// TailEvents is how many events are gathered before they are indexed; 0
-	// means 65 536. Up to three times as many are read again at start.
+	// means 131 072. After a crash up to three times as many are read again.
 	TailEvents int
 }
 
@@ -46,7 +46,7 @@ func (o *Options) withDefaults() Options {
 		filled.Readers = 4
 	}
 	if filled.TailEvents <= 0 {
-		filled.TailEvents = 1 << 16
+		filled.TailEvents = 1 << 17
 	}
 	return filled
 }

@@ -60,7 +60,7 @@ func newWriter(conn *sqlite.Conn, s *Store, o Options) *writer {
 		conn:     conn,
 		store:    s,
 		now:      o.Now,
-		index:    indexer{conn: conn, tails: s.tails, size: o.TailEvents, background: &s.background},
+		index:    indexer{conn: conn, tails: s.tails, heads: newHeads(), size: o.TailEvents, background: &s.background},
 	}
 }
 

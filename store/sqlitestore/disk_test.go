@@ -1,0 +1,79 @@
+package sqlitestore
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/store"
+)
+
+// TestAFullDiskStopsTheWriterAndLosesNothing has SQLite refuse to let the file
+// grow, which is what it reports when the disk is full.
+func TestAFullDiskStopsTheWriterAndLosesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log.db")
+	s, err := Open(path, nil)
+	require.NoError(t, err)
+	// The writer has not been given anything yet, so its connection is idle.
+	require.NoError(t, sqlitex.ExecuteTransient(s.writer.conn, "PRAGMA max_page_count = 40", nil))
+	acknowledged := store.NoStream
+	for err == nil {
+		acknowledged++
+		_, err = s.Append(t.Context(), "conversation-1", acknowledged-1, event(int(acknowledged)))
+	}
+	require.ErrorContains(t, err, "disk is full")
+	require.NotErrorIs(t, err, store.ErrClosed, "the outcome of this one is unknown")
+
+	_, err = s.Append(t.Context(), "conversation-2", store.NoStream, event(9999))
+	require.ErrorIs(t, err, store.ErrClosed)
+	require.ErrorContains(t, err, "disk is full")
+	require.Equal(t, int(acknowledged), count(t, s), "reading goes on")
+	require.NoError(t, s.Close())
+
+	s, err = Open(path, nil)
+	require.NoError(t, err)
+	require.Equal(t, int(acknowledged), count(t, s))
+	_, err = s.Append(t.Context(), "conversation-1", acknowledged-1, event(int(acknowledged)))
+	require.NoError(t, err, "sending it again finds out")
+	require.NoError(t, s.Close())
+}
+
+func event(n int) []events.Proposed {
+	data := fmt.Appendf(nil, "%q", strings.Repeat("x", 1000))
+	return []events.Proposed{{ID: events.NameID(fmt.Sprint(n)), Type: "test.happened.v1", Data: data}}
+}
+
+func count(t *testing.T, s *Store) (n int) {
+	for _, err := range s.ReadStream(t.Context(), "conversation-1", 0, store.Forwards) {
+		require.NoError(t, err)
+		n++
+	}
+	return n
+}
+
+// TestTheWriteAheadLogIsUsedAgain appends many times its length.
+func TestTheWriteAheadLogIsUsedAgain(t *testing.T) {
+	s, err := Open(filepath.Join(t.TempDir(), "log.db"), nil)
+	require.NoError(t, err)
+	big := []byte(`"` + strings.Repeat("x", 1<<20-1000) + `"`)
+	var longest int64
+	for i := range 160 {
+		_, err := s.Append(t.Context(), "conversation-1", store.Revision(i-1), []events.Proposed{{ID: events.NameID(fmt.Sprint(i)), Type: "t.v1", Data: big}})
+		require.NoError(t, err)
+		longest = max(longest, walBytes(t, s.path))
+	}
+	require.Less(t, longest, int64(100<<20))
+	require.NoError(t, s.Close())
+}
+
+func walBytes(t *testing.T, path string) int64 {
+	info, err := os.Stat(path + "-wal")
+	require.NoError(t, err)
+	return info.Size()
+}

@@ -1,0 +1,72 @@
+package sqlitestore
+
+import (
+	"sync"
+
+	"github.com/parley-engine/parley/store"
+)
+
+// tails is the memory of the newest part of the log. Only the writer changes
+// it; mu is held for that and by readers.
+type tails struct {
+	mu     sync.RWMutex
+	active *tail // takes new events
+	frozen *tail // is being indexed; nil when there is none
+}
+
+// head returns the last revision of a stream that has events in memory.
+func (t *tails) head(stream string) (store.Revision, bool) {
+	if s, ok := t.active.streams[stream]; ok {
+		return s.head(), true
+	}
+	if t.frozen != nil {
+		if s, ok := t.frozen.streams[stream]; ok {
+			return s.head(), true
+		}
+	}
+	return store.NoStream, false
+}
+
+// freeze sets the active tail aside to be indexed.
+func (t *tails) freeze() *tail {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.frozen, t.active = t.active, newTail(t.active.upto())
+	return t.frozen
+}
+
+// retire forgets the frozen tail once the index has all of it.
+func (t *tails) retire() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.frozen = nil
+}
+
+// run is a stretch of one stream: the positions of its events from revision
+// first on.
+type run struct {
+	first     store.Revision
+	positions []uint64
+}
+
+func (r run) end() store.Revision { return r.first + store.Revision(len(r.positions)) }
+
+// unindexed returns the newest events of a stream. The index knows all that come
+// before first, and may already know some of these.
+func (t *tails) unindexed(stream string) run {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var r run
+	for _, part := range [...]*tail{t.frozen, t.active} {
+		if part == nil {
+			continue
+		}
+		if s, ok := part.streams[stream]; ok {
+			if r.positions == nil {
+				r.first = s.first
+			}
+			r.positions = append(r.positions, part.positions(s)...)
+		}
+	}
+	return r
+}
