@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version of this source; the changelog says what is in it.
-const version = "0.1.0-dev"
+// version of this program; a build sets it (see the Makefile).
+var version = "0.1.0-dev"
 
 func versionCommand() *cobra.Command {
 	c := &cobra.Command{Use: "version", Short: "Print the version", Args: noArguments}

@@ -22,9 +22,10 @@ type product struct {
 	make func(root string) ([]byte, error)
 }
 
-// products is everything that is generated. Add a line to generate more.
-var products = []product{
-	{"docs/events.md", eventsPage},
+// products is everything that is generated.
+func products() ([]product, error) {
+	contracts, err := contractFiles()
+	return append(contracts, product{"docs/events.md", eventsPage}), err
 }
 
 func main() {
@@ -32,7 +33,10 @@ func main() {
 	flag.Parse()
 	root, err := moduleRoot()
 	if err == nil {
-		err = run(root, products, *check)
+		var all []product
+		if all, err = products(); err == nil {
+			err = run(root, all, *check)
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "generate:", err)
