@@ -52,7 +52,7 @@ func configured(c *sqlite.Conn, pragmas ...string) (*sqlite.Conn, error) {
 // reader is a connection with the memory of its scans.
 type reader struct {
 	*sqlite.Conn
-	scanner
+	*scanner
 }
 
 // pool lends connections. They are opened when first needed.
@@ -105,7 +105,7 @@ func (p *pool) lend(r *reader, f func(*reader) error) error {
 		if err != nil {
 			return fmt.Errorf("open the log for reading: %w", err)
 		}
-		r = &reader{Conn: c}
+		r = &reader{Conn: c, scanner: newScanner()}
 	}
 	return f(r)
 }

@@ -192,13 +192,13 @@ func (w *writer) publish(g *group) {
 	w.recorded = g.recorded
 	w.store.head.Store(g.next - 1)
 	w.store.news.notify()
-	for stream, revision := range g.heads {
-		w.index.heads.put(stream, revision)
-	}
 	for _, r := range g.accepted {
 		n := len(r.batch)
 		position += uint64(n)
 		r.answer(store.Appended{Revision: r.expected + store.Revision(n), Position: events.At(position)}, nil)
+	}
+	for stream, revision := range g.heads {
+		w.index.heads.put(stream, revision)
 	}
 }
 

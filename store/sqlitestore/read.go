@@ -27,9 +27,13 @@ type chunk struct {
 
 func (c *chunk) full() bool { return len(c.events) >= chunkEvents || c.bytes >= chunkBytes }
 
-func (c *chunk) add(e events.Recorded) {
-	c.events = append(c.events, e)
+// add reads the current row into the chunk.
+func (c *chunk) add(s *scanner, stmt *sqlite.Stmt) error {
+	c.events = append(c.events, events.Recorded{})
+	e := &c.events[len(c.events)-1]
+	err := s.event(stmt, e)
 	c.bytes += len(e.Data) + 512
+	return err
 }
 
 // inChunks yields the events that read puts into the chunk, until read says
@@ -103,11 +107,9 @@ func (r *reader) scanLog(c *chunk, after, head uint64, filter store.Filter) (uin
 		if !r.selected(stmt, filter) {
 			continue
 		}
-		e, err := r.event(stmt)
-		if err != nil {
+		if err := c.add(r.scanner, stmt); err != nil {
 			return after, errors.Join(err, stmt.Reset())
 		}
-		c.add(e)
 	}
 	return after, stmt.Reset()
 }
@@ -157,25 +159,23 @@ func (r *reader) fetch(into *chunk, positions []uint64) (int, error) {
 		if into.full() {
 			return i, nil
 		}
-		e, err := r.eventAt(stmt, position)
-		if err != nil {
+		if err := r.eventAt(stmt, position, into); err != nil {
 			return i, err
 		}
-		into.add(e)
 	}
 	return len(positions), nil
 }
 
-func (r *reader) eventAt(stmt *sqlite.Stmt, position uint64) (e events.Recorded, err error) {
+func (r *reader) eventAt(stmt *sqlite.Stmt, position uint64, into *chunk) error {
 	stmt.BindInt64(1, int64(position))
 	found, err := stmt.Step()
 	switch {
 	case err != nil:
-		return e, err
+		return err
 	case !found:
 		err = missing(position)
 	default:
-		e, err = r.event(stmt)
+		err = into.add(r.scanner, stmt)
 	}
-	return e, errors.Join(err, stmt.Reset())
+	return errors.Join(err, stmt.Reset())
 }

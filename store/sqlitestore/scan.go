@@ -1,8 +1,9 @@
 package sqlitestore
 
 import (
+	"bytes"
 	"fmt"
-	"strings"
+	"hash/maphash"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -14,33 +15,33 @@ import (
 // columns are what scanner reads, in its order.
 const columns = `position, id, type, stream, revision, recorded, metadata, data`
 
-// maxNames bounds the names a scanner remembers.
-const maxNames = 16 << 10
+// rememberedNames is how many names a scanner can hand out again.
+const rememberedNames = 4096
 
 // scanner turns rows into events. Names of types and streams come again and
-// again; it hands out the same string for them.
+// again; it hands out the same string for them. A name has one place, where the
+// next one of the same hash takes over.
 type scanner struct {
 	buffer []byte
-	names  map[string]string
+	seed   maphash.Seed
+	names  [rememberedNames]string
 }
 
+func newScanner() *scanner { return &scanner{buffer: make([]byte, 4096), seed: maphash.MakeSeed()} }
+
 // event reads the current row.
-func (s *scanner) event(stmt *sqlite.Stmt) (events.Recorded, error) {
-	e := events.Recorded{
-		Position: events.At(uint64(stmt.ColumnInt64(0))),
-		Type:     s.name(stmt, 2),
-		Stream:   s.name(stmt, 3),
-		Revision: uint64(stmt.ColumnInt64(4)),
-		Recorded: time.Unix(0, stmt.ColumnInt64(5)).UTC(),
-	}
+func (s *scanner) event(stmt *sqlite.Stmt, e *events.Recorded) (err error) {
+	e.Position = events.At(uint64(stmt.ColumnInt64(0)))
 	stmt.ColumnBytes(1, e.ID[:])
-	metadata, err := events.ParseMetadata(s.bytes(stmt, 6))
-	if err != nil {
-		return e, fmt.Errorf("event at position %s: %w", e.Position, err)
+	e.Type = s.name(stmt, 2)
+	e.Stream = s.name(stmt, 3)
+	e.Revision = uint64(stmt.ColumnInt64(4))
+	e.Recorded = time.Unix(0, stmt.ColumnInt64(5)).UTC()
+	if e.Metadata, err = events.ParseMetadata(s.bytes(stmt, 6)); err != nil {
+		return fmt.Errorf("event at position %s: %w", e.Position, err)
 	}
-	e.Metadata = metadata
-	e.Data = append([]byte{}, s.bytes(stmt, 7)...)
-	return e, nil
+	e.Data = bytes.Clone(s.bytes(stmt, 7))
+	return nil
 }
 
 // selected reports whether the filter wants the current row.
@@ -51,11 +52,8 @@ func (s *scanner) selected(stmt *sqlite.Stmt, filter store.Filter) bool {
 	return filter.Match(s.name(stmt, 3), s.name(stmt, 2))
 }
 
-// bytes returns a column's bytes, good until the next call.
+// bytes returns a column's bytes, good until the next call; never nil.
 func (s *scanner) bytes(stmt *sqlite.Stmt, column int) []byte {
-	if s.buffer == nil {
-		s.buffer = make([]byte, 4096)
-	}
 	n := stmt.ColumnBytes(column, s.buffer)
 	if n == len(s.buffer) { // it may be longer
 		s.buffer = make([]byte, stmt.ColumnLen(column)+1)
@@ -66,13 +64,9 @@ func (s *scanner) bytes(stmt *sqlite.Stmt, column int) []byte {
 
 func (s *scanner) name(stmt *sqlite.Stmt, column int) string {
 	b := s.bytes(stmt, column)
-	if name, ok := s.names[string(b)]; ok {
-		return name
+	place := &s.names[maphash.Bytes(s.seed, b)%rememberedNames]
+	if *place != string(b) {
+		*place = string(b)
 	}
-	if s.names == nil || len(s.names) == maxNames {
-		s.names = make(map[string]string)
-	}
-	name := strings.Clone(string(b))
-	s.names[name] = name
-	return name
+	return *place
 }
