@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,7 +15,26 @@ import (
 func TestGeneratedFilesAreUpToDate(t *testing.T) {
 	root, err := moduleRoot()
 	require.NoError(t, err)
-	require.NoError(t, run(root, products, true))
+	all, err := products()
+	require.NoError(t, err)
+	require.NoError(t, run(root, all, true))
+}
+
+func TestSchemasOfCommandsAndEventsThatAreGoneAreGoneToo(t *testing.T) {
+	root, err := moduleRoot()
+	require.NoError(t, err)
+	all, err := products()
+	require.NoError(t, err)
+	made := map[string]bool{}
+	for _, p := range all {
+		made[p.path] = true
+	}
+	require.NoError(t, fs.WalkDir(os.DirFS(root), "docs/schemas", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			require.True(t, made[path], path)
+		}
+		return err
+	}))
 }
 
 func TestEveryEventIsDocumentedWithAllItsFields(t *testing.T) {
