@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -93,6 +94,8 @@ func (d *demo) parley(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	}
 	c := exec.CommandContext(ctx, self, args...)
 	c.WaitDelay = 5 * time.Second
+	// Settings of whoever watches are not those of the story.
+	c.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PARLEY_") })
 	return c, nil
 }
 

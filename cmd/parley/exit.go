@@ -5,6 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
+
+	"zombiezen.com/go/sqlite"
 
 	"github.com/parley-engine/parley/domain"
 	"github.com/parley-engine/parley/internal/engine"
@@ -97,7 +101,29 @@ func printError(w io.Writer, err error) {
 		fmt.Fprintf(w, "error[unavailable]: %v\n  start one: parley serve --data DIR\n", err)
 	case errors.Is(err, projections.ErrNotFound):
 		fmt.Fprintf(w, "error[not_found]: %v\n", err)
+	case damagedFile(err):
+		fmt.Fprintf(w, "error: a file of the data folder is damaged: %s\n  read models: parley projection rebuild %s; the log: restore a backup\n", oneLine(err), projections.Name)
 	default:
-		fmt.Fprintf(w, "error: %v\n", err)
+		fmt.Fprintf(w, "error: %s\n", oneLine(err))
 	}
+}
+
+// damagedFile reports what SQLite says of a file it cannot make sense of.
+func damagedFile(err error) bool {
+	switch sqlite.ErrCode(err).ToPrimary() {
+	case sqlite.ResultCorrupt, sqlite.ResultNotADB:
+		return true
+	}
+	return false
+}
+
+// oneLine joins what several parts have to say, each thing once.
+func oneLine(err error) string {
+	var said []string
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); !slices.Contains(said, line) {
+			said = append(said, line)
+		}
+	}
+	return strings.Join(said, "; ")
 }

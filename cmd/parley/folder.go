@@ -48,9 +48,31 @@ func (f folder) exists() error {
 	return nil
 }
 
-// create makes the folder with rights for its owner only.
-func (f folder) create() error {
-	for _, dir := range []string{string(f), f.read(), f.path("bus"), f.path("secrets")} {
+// claim makes the folder, with rights for its owner only, if it is missing, and
+// refuses one with files but no log: somebody else's, or ours with its log lost.
+func (f folder) claim() error {
+	if err := os.MkdirAll(string(f), 0o700); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	if f.exists() == nil {
+		return nil
+	}
+	entries, err := os.ReadDir(string(f))
+	if err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	for _, e := range entries {
+		// A first start that was cut short leaves log.db.lock and log.db.new.
+		if !strings.HasPrefix(e.Name(), "log.db") && e.Name() != "lost+found" {
+			return fmt.Errorf("%s is not a data folder of Parley: it has %s and no log.db; choose an empty folder, or bring log.db back", f, e.Name())
+		}
+	}
+	return nil
+}
+
+// furnish makes the folders within a claimed folder.
+func (f folder) furnish() error {
+	for _, dir := range []string{f.read(), f.path("bus"), f.path("secrets")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("data folder: %w", err)
 		}
@@ -76,20 +98,25 @@ func (f folder) secret(name string) (string, error) {
 
 // account returns the SID of the folder's own account, choosing one at first.
 func (f folder) account() (string, error) {
-	path := f.path("account")
-	sid, err := os.ReadFile(path)
-	if err == nil {
-		return strings.TrimSpace(string(sid)), nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return "", err
+	if sid, err := f.knownAccount(); err != nil || sid != "" {
+		return sid, err
 	}
 	random := make([]byte, 16)
 	if _, err := rand.Read(random); err != nil {
 		return "", err
 	}
 	chosen := "AC" + hex.EncodeToString(random)
-	return chosen, writeFile(path, []byte(chosen+"\n"))
+	return chosen, writeFile(f.path("account"), []byte(chosen+"\n"))
+}
+
+// knownAccount returns the SID of the folder's own account, empty before one was
+// chosen.
+func (f folder) knownAccount() (string, error) {
+	sid, err := os.ReadFile(f.path("account"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return strings.TrimSpace(string(sid)), err
 }
 
 // known returns a secret that must exist.

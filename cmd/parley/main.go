@@ -60,10 +60,37 @@ func rootCommand() *cobra.Command {
 		participantCommand(), eventCommand(), projectionCommand(), timerCommand(), dlqCommand(),
 		accountCommand(), checkCommand(), versionCommand(),
 	)
-	for _, c := range root.Commands() {
-		needSubcommand(c)
-	}
+	root.InitDefaultCompletionCmd()
+	root.InitDefaultHelpCmd()
+	strict(root)
 	return root
+}
+
+// strict makes every wrong argument a usage error, which the library's own
+// checks do not.
+func strict(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return usage("%v", err)
+			}
+			return nil
+		}
+	}
+	if c.Name() == "help" {
+		c.Args = knownTopic
+	}
+	needSubcommand(c)
+	for _, child := range c.Commands() {
+		strict(child)
+	}
+}
+
+func knownTopic(c *cobra.Command, args []string) error {
+	if _, rest, err := c.Root().Find(args); err != nil || len(rest) > 0 {
+		return usage("there is no command %q to help with", strings.Join(args, " "))
+	}
+	return nil
 }
 
 // flagsFromEnvironment gives every flag that was not on the command line the
@@ -71,8 +98,8 @@ func rootCommand() *cobra.Command {
 func flagsFromEnvironment(c *cobra.Command) (err error) {
 	c.Flags().VisitAll(func(f *pflag.Flag) {
 		name := "PARLEY_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-		if value, set := os.LookupEnv(name); set && !f.Changed && err == nil {
-			if setErr := f.Value.Set(value); setErr != nil {
+		if value, set := os.LookupEnv(name); set && !f.Changed && f.Name != "help" && err == nil {
+			if setErr := c.Flags().Set(f.Name, value); setErr != nil {
 				err = usage("%s: %v", name, setErr)
 			}
 		}
@@ -80,16 +107,22 @@ func flagsFromEnvironment(c *cobra.Command) (err error) {
 	return err
 }
 
-// needSubcommand makes a noun without a verb a usage error that lists the verbs.
+// needSubcommand makes a noun alone list its verbs, and a noun with an unknown
+// verb a usage error.
 func needSubcommand(c *cobra.Command) {
 	if !c.HasSubCommands() || c.RunE != nil {
 		return
 	}
+	c.Args = cobra.ArbitraryArgs
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return c.Help()
 		}
-		return usage("unknown command %q for %q", args[0], c.CommandPath())
+		message := fmt.Sprintf("unknown command %q for %q", args[0], c.CommandPath())
+		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+			message += fmt.Sprintf("; did you mean %q?", near[0])
+		}
+		return usage("%s", message)
 	}
 }
 

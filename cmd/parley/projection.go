@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -135,7 +136,7 @@ func rebuild(ctx context.Context, models *projections.ReadModels, step func(any)
 func differences(m *projections.MismatchError) []string {
 	lines := make([]string, 0, len(m.Differences))
 	for _, d := range m.Differences {
-		lines = append(lines, fmt.Sprintf("%s: live %d rows %s, rebuilt %d rows %s", d.Live.Table, d.Live.Rows, d.Live.Sum, d.Rebuilt.Rows, d.Rebuilt.Sum))
+		lines = append(lines, fmt.Sprintf("%s: live %d rows %v, rebuilt %d rows %v", d.Live.Table, d.Live.Rows, d.Live.Sum, d.Rebuilt.Rows, d.Rebuilt.Sum))
 	}
 	return lines
 }
@@ -229,7 +230,14 @@ func rebuildHere(ctx context.Context, f folder, step func(any)) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
-	models, err := projections.Open(f.read(), log, nil)
+	if err := rebuildFrom(ctx, log, f, step); !damagedFile(err) {
+		return err
+	}
+	return rebuildWithout(ctx, log, f, step)
+}
+
+func rebuildFrom(ctx context.Context, log *sqlitestore.Store, f folder, step func(any)) (err error) {
+	models, err := projections.Open(f.read(), log, &projections.Options{ReplaceDamaged: true})
 	if err != nil {
 		return err
 	}
@@ -238,6 +246,19 @@ func rebuildHere(ctx context.Context, f folder, step func(any)) (err error) {
 		return err
 	}
 	return rebuild(ctx, models, step)
+}
+
+// rebuildWithout puts read models aside that are too damaged to be compared
+// with. They come back when it was not them but the log that is damaged.
+func rebuildWithout(ctx context.Context, log *sqlitestore.Store, f folder, step func(any)) error {
+	aside := f.read() + ".damaged"
+	if err := errors.Join(os.RemoveAll(aside), os.Rename(f.read(), aside)); err != nil {
+		return err
+	}
+	if err := rebuildFrom(ctx, log, f, step); err != nil {
+		return errors.Join(err, os.RemoveAll(f.read()), os.Rename(aside, f.read()))
+	}
+	return os.RemoveAll(aside)
 }
 
 // catchUpModels brings the live read models to the head, so that there is

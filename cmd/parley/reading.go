@@ -44,7 +44,7 @@ func withReading(ctx context.Context, data string, look func(*reading) error) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, r.queries.Close()) }()
-	sid, err := r.folder.account()
+	sid, err := r.folder.knownAccount()
 	if err != nil {
 		return err
 	}

@@ -82,12 +82,16 @@ func (s *settings) check(level string) error {
 	if s.logFormat != "" && s.logFormat != "text" && s.logFormat != "json" {
 		problems = append(problems, fmt.Errorf("--log-format %q: text or json", s.logFormat))
 	}
-	for flag, address := range map[string]string{"--http": s.http, "--nats": s.nats} {
-		problems = append(problems, s.checkAddress(flag, address))
-	}
-	for flag, d := range map[string]time.Duration{"--min-inactive-timer": s.minInactive, "--min-closed-timer": s.minClosed, "--shutdown-timeout": s.patience, "--events-max-age": s.eventsAge} {
-		if d <= 0 {
-			problems = append(problems, fmt.Errorf("%s must be above zero", flag))
+	problems = append(problems, s.checkAddress("--http", s.http), s.checkAddress("--nats", s.nats))
+	for _, positive := range []struct {
+		flag string
+		d    time.Duration
+	}{
+		{"--events-max-age", s.eventsAge}, {"--min-inactive-timer", s.minInactive},
+		{"--min-closed-timer", s.minClosed}, {"--shutdown-timeout", s.patience},
+	} {
+		if positive.d <= 0 {
+			problems = append(problems, fmt.Errorf("%s must be above zero", positive.flag))
 		}
 	}
 	if s.syncInterval < 0 {

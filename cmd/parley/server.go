@@ -64,7 +64,7 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 		}
 	}()
 	v.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if err := v.folder.create(); err != nil {
+	if err := v.folder.claim(); err != nil {
 		return nil, err
 	}
 	if err := v.openLog(); err != nil {
@@ -85,6 +85,9 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 
 func (v *server) openLog() (err error) {
 	if v.store, err = sqlitestore.Open(v.folder.log(), &sqlitestore.Options{Logger: v.log}); err != nil {
+		return err
+	}
+	if err := v.folder.furnish(); err != nil {
 		return err
 	}
 	if v.snapshots, err = snapshots.Open(v.folder.path("snapshots.db"), v.log); err != nil {
