@@ -31,6 +31,7 @@ type Options struct {
 	MaxStreamBytes   int64         // of commands waiting; 0: no limit
 	AckWait          time.Duration // silence after which a process counts as dead; default 30 s
 	Timeout          time.Duration // of one attempt; default 30 s
+	Workers          int           // goroutines kept for handlers, a matter of speed only; default 128
 	Retries          int           // of a durable command that failed for a passing reason; default 12
 	FirstPause       time.Duration // before the first retry, then doubled; default 100 ms
 	LongestPause     time.Duration // default 10 s
@@ -51,6 +52,7 @@ func (o *Options) withDefaults() Options {
 	opts.MaxCommandBytes = cmp.Or(opts.MaxCommandBytes, 256<<10)
 	opts.AckWait = cmp.Or(opts.AckWait, 30*time.Second)
 	opts.Timeout = cmp.Or(opts.Timeout, 30*time.Second)
+	opts.Workers = cmp.Or(opts.Workers, 128)
 	opts.Retries = cmp.Or(opts.Retries, 12)
 	opts.FirstPause = cmp.Or(opts.FirstPause, 100*time.Millisecond)
 	opts.LongestPause = cmp.Or(opts.LongestPause, 10*time.Second)
@@ -107,7 +109,9 @@ func (b *Bus) Run(ctx context.Context) error {
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
-	router, err := b.router()
+	lent := startWorkers(b.opts.Workers)
+	defer lent.stop()
+	router, err := b.router(lent)
 	if err != nil {
 		return err
 	}
@@ -169,7 +173,7 @@ func (b *Bus) prepare(ctx context.Context) error {
 
 // router joins the doors, the middleware and the handler. The first middleware
 // is the outermost.
-func (b *Bus) router() (*message.Router, error) {
+func (b *Bus) router(lent *workers) (*message.Router, error) {
 	calls, sends, err := b.doors()
 	if err != nil {
 		return nil, err
@@ -178,22 +182,25 @@ func (b *Bus) router() (*message.Router, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make router: %w", err)
 	}
-	router.AddMiddleware(b.settle, b.measure, middleware.Recoverer, b.retry, middleware.Timeout(b.opts.Timeout))
-	router.AddConsumerHandler("call", SubjectCall, calls, b.handle)
-	router.AddConsumerHandler("send", SubjectSend, sends, b.handle)
+	router.AddMiddleware(b.settle, b.measure)
+	call := router.AddConsumerHandler(doorCall, SubjectCall, calls, b.handle)
+	call.AddMiddleware(lent.middleware, middleware.Recoverer) // the subscriber limits the time
+	send := router.AddConsumerHandler(doorSend, SubjectSend, sends, b.handle)
+	send.AddMiddleware(b.retry, lent.middleware, middleware.Recoverer, middleware.Timeout(b.opts.Timeout))
 	return router, nil
 }
 
 func (b *Bus) doors() (calls, sends message.Subscriber, err error) {
 	calls = pubsub.NewCallSubscriber(b.nc, &pubsub.CallOptions{
 		Queue: b.opts.Group, Key: b.lane, Lanes: b.lanes,
-		MaxInFlight: b.opts.MaxInFlight, Refuse: b.refuse, Patience: b.opts.Patience, Logger: b.log,
+		MaxInFlight: b.opts.MaxInFlight, Refuse: b.refuse, Bare: true,
+		Timeout: b.opts.Timeout, Patience: b.opts.Patience, Logger: b.log,
 	})
 	sends, err = pubsub.NewStreamSubscriber(b.nc, &pubsub.StreamOptions{
 		Group: b.opts.Group, Stream: StreamCommands, Key: b.lane, Lanes: b.lanes,
 		MaxPending: b.opts.MaxPending, AckWait: b.opts.AckWait,
 		FirstPause: b.opts.FirstPause, LongestPause: b.opts.LongestPause,
-		Patience: b.opts.Patience, Logger: b.log,
+		Bare: true, Patience: b.opts.Patience, Logger: b.log,
 	})
 	return calls, sends, err
 }
@@ -217,7 +224,7 @@ func (b *Bus) lane(d *pubsub.Delivery) string {
 
 // refuse answers a call that will not be handled.
 func (b *Bus) refuse(d *pubsub.Delivery) {
-	b.metrics.count("call", engine.KindUnavailable)
+	b.metrics.count(doorCall, engine.KindUnavailable)
 	if d.Reply == "" {
 		return
 	}

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -56,7 +55,11 @@ func (c *Client) Close() error { return c.sub.Unsubscribe() }
 // the context's among them, the outcome is unknown and the same command, with
 // the same id, may be sent again.
 func (c *Client) Call(ctx context.Context, command engine.Command) (engine.Outcome, error) {
-	m, err := c.nc.RequestMsgWithContext(ctx, commandMessage(prefixCall, command))
+	body, err := appendCommand(nil, command)
+	if err != nil {
+		return engine.Outcome{}, err
+	}
+	m, err := c.nc.RequestWithContext(ctx, prefixCall+cmp.Or(command.Aggregate, newAggregate), body)
 	if errors.Is(err, nats.ErrNoResponders) {
 		return engine.Outcome{}, ErrNoEngine
 	}
@@ -69,7 +72,11 @@ func (c *Client) Call(ctx context.Context, command engine.Command) (engine.Outco
 // Post makes the command durable and returns. It will be carried out once an
 // engine is there; nobody hears of the outcome.
 func (c *Client) Post(ctx context.Context, command engine.Command) error {
-	return c.store(ctx, commandMessage(prefixSend, command))
+	m, err := durable(command)
+	if err != nil {
+		return err
+	}
+	return c.store(ctx, m)
 }
 
 // Send makes the command durable and waits for its outcome. Errors are those of
@@ -77,7 +84,10 @@ func (c *Client) Post(ctx context.Context, command engine.Command) error {
 // was stored is carried out even if nobody waits any more.
 func (c *Client) Send(ctx context.Context, command engine.Command) (engine.Outcome, error) {
 	return c.await(ctx, func(replyTo string) error {
-		m := commandMessage(prefixSend, command)
+		m, err := durable(command)
+		if err != nil {
+			return err
+		}
 		m.Header.Set(HeaderReplyTo, replyTo)
 		return c.store(ctx, m)
 	})
@@ -142,45 +152,9 @@ func (c *Client) store(ctx context.Context, m *nats.Msg) error {
 	return nil
 }
 
-// commandMessage writes the envelope into headers, leaving out what is empty.
-func commandMessage(prefix string, c engine.Command) *nats.Msg {
-	m := nats.NewMsg(prefix + cmp.Or(c.Aggregate, newAggregate))
-	m.Data = c.Body
-	if len(m.Data) == 0 {
-		m.Data = []byte("{}")
-	}
-	h := m.Header
-	set(h, HeaderCommand, c.Type)
-	set(h, HeaderAccount, c.Account)
-	set(h, HeaderService, c.Service)
-	set(h, HeaderActorKind, string(c.Actor.Kind))
-	set(h, HeaderActorID, c.Actor.ID)
-	set(h, HeaderCorrelation, c.Correlation)
-	set(h, HeaderCausation, c.Causation)
-	set(h, HeaderTraceparent, c.Traceparent)
-	set(h, HeaderOccurred, timeText(c.Occurred))
-	set(h, HeaderDeadline, timeText(c.Deadline))
-	if !c.ID.IsZero() {
-		h.Set(HeaderCommandID, c.ID.String())
-	}
-	if c.ExpectedRevision != nil {
-		h.Set(HeaderExpected, strconv.FormatInt(*c.ExpectedRevision, 10))
-	}
-	if c.Webhooks {
-		h.Set(HeaderWebhooks, "true")
-	}
-	return m
-}
-
-func set(h nats.Header, name, value string) {
-	if value != "" {
-		h.Set(name, value)
-	}
-}
-
-func timeText(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(time.RFC3339Nano)
+func durable(command engine.Command) (*nats.Msg, error) {
+	m := nats.NewMsg(prefixSend + cmp.Or(command.Aggregate, newAggregate))
+	var err error
+	m.Data, err = appendCommand(nil, command)
+	return m, err
 }

@@ -363,3 +363,16 @@ func TestHandlersAreNotCutOffByADrain(t *testing.T) {
 	require.NoError(t, <-cut)
 	require.NoError(t, <-answered)
 }
+
+func TestHangingCallIsCutOffAfterItsTimeout(t *testing.T) {
+	nc := connect(t, startBroker(t, t.TempDir()))
+	startBus(t, nc, func(ctx context.Context, _ engine.Command) (engine.Outcome, error) {
+		<-ctx.Done()
+		return engine.Outcome{}, &engine.Failure{Code: "late", Kind: engine.KindUnavailable, Message: ctx.Err().Error()}
+	}, &bus.Options{Timeout: 50 * time.Millisecond, Retries: 1, FirstPause: time.Millisecond})
+	client := newClient(t, nc)
+	for _, send := range []func(context.Context, engine.Command) (engine.Outcome, error){client.Call, client.Send} {
+		_, err := send(within(t, soon), numbered("CH1", 0))
+		require.ErrorContains(t, err, context.DeadlineExceeded.Error())
+	}
+}

@@ -169,3 +169,9 @@ func headerText(s string) string {
 }
 
 func escaped(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '%' }
+
+func set(h nats.Header, name, value string) {
+	if value != "" {
+		h.Set(name, value)
+	}
+}

@@ -15,38 +15,37 @@ import (
 // that handles it touches it.
 type exchange struct {
 	*pubsub.Delivery
-	attempts int         // so far
-	letter   *DeadLetter // the one being redriven, else nil
-	result   string      // for the metrics: ok, or the kind of failure
+	command  engine.Command // zero until it was read
+	attempts int            // so far
+	letter   *DeadLetter    // the one being redriven, else nil
+	result   string         // for the metrics: ok, or the kind of failure
 }
 
 func (x *exchange) door() string {
 	if x.Sequence > 0 {
-		return "send"
+		return doorSend
 	}
-	return "call"
+	return doorCall
 }
 
-type exchangeKey struct{}
-
 func exchangeOf(m *message.Message) *exchange {
-	return m.Context().Value(exchangeKey{}).(*exchange)
+	return pubsub.FromContext(m.Context()).Note.(*exchange)
 }
 
 // handle is the one handler behind both doors: read, execute, answer.
 func (b *Bus) handle(m *message.Message) error {
 	x := exchangeOf(m)
 	x.attempts++
-	command, err := decode(x.Delivery, b.opts.MaxCommandBytes)
+	var err error
+	if x.command, err = decode(x.Delivery, b.opts.MaxCommandBytes); err != nil {
+		return err
+	}
+	outcome, err := b.execute(m.Context(), x.command)
 	if err != nil {
 		return err
 	}
-	outcome, err := b.execute(m.Context(), command)
-	if err != nil {
-		return err
-	}
-	x.result = "ok"
-	b.reply(x.Delivery, Reply{OK: true, Outcome: &outcome})
+	x.result = resultOK
+	b.reply(x, Reply{OK: true, Outcome: &outcome})
 	return nil
 }
 
@@ -57,7 +56,7 @@ func (b *Bus) settle(next message.HandlerFunc) message.HandlerFunc {
 	return func(m *message.Message) ([]*message.Message, error) {
 		ctx := m.Context()
 		x := &exchange{Delivery: pubsub.FromContext(ctx)}
-		m.SetContext(context.WithValue(ctx, exchangeKey{}, x))
+		x.Note = x
 		failure, err := b.takeTurn(ctx, x)
 		if err != nil {
 			return nil, err
@@ -96,7 +95,7 @@ func (b *Bus) conclude(ctx context.Context, x *exchange, err error) error {
 	} else if err := b.resolve(ctx, x); err != nil {
 		return err
 	}
-	b.reply(x.Delivery, failed(failure))
+	b.reply(x, failed(failure))
 	return nil
 }
 

@@ -10,12 +10,23 @@ import (
 	"github.com/parley-engine/parley/internal/bus/pubsub"
 )
 
+// Values of labels.
+const (
+	doorCall = "call"
+	doorSend = "send"
+	resultOK = "ok"
+)
+
 // metrics answer: how many commands, with which result, how fast, how deep is
 // the queue, and is anybody parked.
 type metrics struct {
 	commands *prometheus.CounterVec   // by door and result
 	seconds  *prometheus.HistogramVec // by door
 	buried   *prometheus.CounterVec   // by code
+
+	// looked up once, because every command needs them
+	ok   map[string]prometheus.Counter
+	took map[string]prometheus.Observer
 }
 
 func newMetrics(r prometheus.Registerer, lanes *pubsub.Lanes, parked *parking) (*metrics, error) {
@@ -30,6 +41,11 @@ func newMetrics(r prometheus.Registerer, lanes *pubsub.Lanes, parked *parking) (
 		buried: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "parley_bus_dead_letters_total", Help: "Commands that became dead letters, by code.",
 		}, []string{"code"}),
+	}
+	m.ok, m.took = map[string]prometheus.Counter{}, map[string]prometheus.Observer{}
+	for _, door := range []string{doorCall, doorSend} {
+		m.ok[door] = m.commands.WithLabelValues(door, resultOK)
+		m.took[door] = m.seconds.WithLabelValues(door)
 	}
 	if r == nil {
 		return m, nil
@@ -56,14 +72,20 @@ func gauges(lanes *pubsub.Lanes, parked *parking) []prometheus.Collector {
 	}
 }
 
-func (m *metrics) count(door, result string) { m.commands.WithLabelValues(door, result).Inc() }
+func (m *metrics) count(door, result string) {
+	if result == resultOK {
+		m.ok[door].Inc()
+		return
+	}
+	m.commands.WithLabelValues(door, result).Inc()
+}
 
 // measure times what is inside it.
 func (b *Bus) measure(next message.HandlerFunc) message.HandlerFunc {
 	return func(m *message.Message) ([]*message.Message, error) {
 		start := time.Now()
 		x := exchangeOf(m)
-		defer func() { b.metrics.seconds.WithLabelValues(x.door()).Observe(time.Since(start).Seconds()) }()
+		defer func() { b.metrics.took[x.door()].Observe(time.Since(start).Seconds()) }()
 		return next(m)
 	}
 }

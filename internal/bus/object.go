@@ -16,62 +16,110 @@ func checkObject(data []byte) error {
 	return nil
 }
 
-// members calls visit for each member of the outermost object, in order, with
-// the value's bytes as they stand. The data must have passed checkObject.
+// balanced reports whether data is one object as far as quotes and brackets go:
+// whatever is in it, it does not reach beyond its end.
+func balanced(data []byte) bool {
+	i := skipSpace(data, 0)
+	return at(data, i) == '{' && skipSpace(data, skipNested(data, i)) == len(data)
+}
+
+// members calls visit for each member of an object, in order, with the value's
+// bytes as they stand. It checks the object's own form, not that of the values.
 func members(data []byte, visit func(name string, value []byte) error) error {
-	i := skipSpace(data, bytes.IndexByte(data, '{')+1)
-	for data[i] != '}' {
-		if data[i] == ',' {
-			i = skipSpace(data, i+1)
-		}
-		end := skipValue(data, i)
-		name, err := unquote(data[i:end])
+	i := skipSpace(data, 0)
+	if at(data, i) != '{' {
+		return errNotObject
+	}
+	if i = skipSpace(data, i+1); at(data, i) == '}' {
+		return nil
+	}
+	for {
+		name, value, next, err := member(data, i)
 		if err != nil {
 			return err
 		}
-		i = skipSpace(data, skipSpace(data, end)+1) // over the colon
-		end = skipValue(data, i)
-		if err := visit(name, data[i:end]); err != nil {
+		if err := visit(name, value); err != nil {
 			return err
 		}
-		i = skipSpace(data, end)
+		switch at(data, next) {
+		case '}':
+			return nil
+		case ',':
+			i = skipSpace(data, next+1)
+		default:
+			return errNotObject
+		}
 	}
-	return nil
+}
+
+// member reads one from i on and returns where it ends.
+func member(data []byte, i int) (name string, value []byte, next int, err error) {
+	if at(data, i) != '"' {
+		return "", nil, 0, errNotObject
+	}
+	end := skipString(data, i)
+	if name, err = unquote(data[i:min(end, len(data))]); err != nil {
+		return "", nil, 0, errNotObject
+	}
+	if i = skipSpace(data, end); at(data, i) != ':' {
+		return "", nil, 0, errNotObject
+	}
+	i = skipSpace(data, i+1)
+	if end = skipValue(data, i); end <= i || end > len(data) {
+		return "", nil, 0, errNotObject
+	}
+	return name, data[i:end], skipSpace(data, end), nil
+}
+
+// at returns 0, which no JSON contains, behind the end.
+func at(data []byte, i int) byte {
+	if i >= len(data) {
+		return 0
+	}
+	return data[i]
 }
 
 func skipSpace(data []byte, i int) int {
-	for data[i] == ' ' || data[i] == '\t' || data[i] == '\r' || data[i] == '\n' {
+	for i < len(data) && (data[i] == ' ' || data[i] == '\t' || data[i] == '\r' || data[i] == '\n') {
 		i++
 	}
 	return i
 }
 
-// skipValue returns the index behind the value that begins at i.
+// skipValue returns the index behind the value that begins at i. What has no
+// end ends behind the data.
 func skipValue(data []byte, i int) int {
-	switch data[i] {
+	switch at(data, i) {
 	case '"':
 		return skipString(data, i)
 	case '{', '[':
 		return skipNested(data, i)
 	}
-	for i < len(data) && !bytes.ContainsRune([]byte(",}] \t\r\n"), rune(data[i])) {
+	for i < len(data) && !delimits(data[i]) {
 		i++
 	}
 	return i
 }
 
+func delimits(c byte) bool {
+	return c == ',' || c == '}' || c == ']' || c == ' ' || c == '\t' || c == '\r' || c == '\n'
+}
+
 func skipString(data []byte, i int) int {
-	for i++; data[i] != '"'; i++ {
-		if data[i] == '\\' {
+	for i++; i < len(data); i++ {
+		switch data[i] {
+		case '"':
+			return i + 1
+		case '\\':
 			i++
 		}
 	}
-	return i + 1
+	return len(data) + 1
 }
 
 func skipNested(data []byte, i int) int {
 	depth := 0
-	for {
+	for i < len(data) {
 		switch data[i] {
 		case '"':
 			i = skipString(data, i)
@@ -81,16 +129,16 @@ func skipNested(data []byte, i int) int {
 		case '}', ']':
 			depth--
 		}
-		i++
-		if depth == 0 {
+		if i++; depth == 0 {
 			return i
 		}
 	}
+	return len(data) + 1
 }
 
 // unquote decodes a JSON string; without escapes it is a plain copy.
 func unquote(raw []byte) (string, error) {
-	if len(raw) < 2 || raw[0] != '"' {
+	if len(raw) < 2 || raw[0] != '"' || raw[len(raw)-1] != '"' {
 		return "", errors.New("not a string")
 	}
 	if bytes.IndexByte(raw, '\\') < 0 {

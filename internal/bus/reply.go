@@ -1,9 +1,8 @@
 package bus
 
 import (
-	"encoding/json"
+	"cmp"
 	"errors"
-	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -47,18 +46,10 @@ func (r Reply) result() (engine.Outcome, error) {
 		e := r.Error
 		return engine.Outcome{}, &engine.Failure{
 			Code: e.Code, Kind: e.Kind, Message: e.Message, Field: e.Field, Twilio: e.Twilio,
-			Retryable: e.Retryable, RetryAfter: time.Duration(math.Ceil(e.RetryAfter * float64(time.Second))),
+			Retryable: e.Retryable, RetryAfter: time.Duration(math.Round(e.RetryAfter * float64(time.Second))),
 		}
 	}
 	return engine.Outcome{}, errors.New("reply holds neither an outcome nor an error")
-}
-
-func parseReply(data []byte) (engine.Outcome, error) {
-	var r Reply
-	if err := json.Unmarshal(data, &r); err != nil {
-		return engine.Outcome{}, fmt.Errorf("read reply: %w", err)
-	}
-	return r.result()
 }
 
 // failureOf returns the failure in err, or an internal one that says nothing.
@@ -71,18 +62,10 @@ func failureOf(err error) *engine.Failure {
 }
 
 // busy answers calls that are not handled.
-var busy = mustMarshal(failed(&engine.Failure{
+var busy = appendReply(nil, failed(&engine.Failure{
 	Code: CodeBusy, Kind: engine.KindUnavailable, Retryable: true, RetryAfter: time.Second,
 	Message: "too many commands in flight or the server is stopping; the command was not finished, send it again with the same id",
 }))
-
-func mustMarshal(r Reply) []byte {
-	data, err := json.Marshal(r)
-	if err != nil {
-		panic(err)
-	}
-	return data
-}
 
 // replySubject is where the answer goes, empty for nowhere. Subjects of the
 // server and of our own doors are not taken from a producer.
@@ -115,34 +98,27 @@ func literal(subject string) bool {
 
 // reply answers, if somebody asked. Durable commands may share one reply
 // subject, so their answers say in headers which command they are about.
-func (b *Bus) reply(d *pubsub.Delivery, r Reply) {
-	subject := replySubject(d)
+func (b *Bus) reply(x *exchange, r Reply) {
+	subject := replySubject(x.Delivery)
 	if subject == "" {
 		return
 	}
-	data, err := json.Marshal(r)
-	if err != nil {
-		b.log.Error("reply could not be written", "subject", d.Subject, "err", err)
-		return
-	}
-	m := &nats.Msg{Subject: subject, Data: data}
-	if d.Sequence > 0 {
-		m.Header = replyHeader(d, r)
+	m := &nats.Msg{Subject: subject, Data: appendReply(make([]byte, 0, 256), r)}
+	if x.Sequence > 0 {
+		m.Header = nats.Header{}
+		set(m.Header, HeaderCorrelation, cmp.Or(x.command.Correlation, x.Header.Get(HeaderCorrelation)))
+		set(m.Header, HeaderCommandID, x.commandID())
 	}
 	if err := b.nc.PublishMsg(m); err != nil {
-		b.log.Warn("reply was not sent", "subject", d.Subject, "err", err)
+		b.log.Warn("reply was not sent", "subject", x.Subject, "err", err)
 	}
 }
 
-func replyHeader(d *pubsub.Delivery, r Reply) nats.Header {
-	h := nats.Header{}
-	for _, name := range []string{HeaderCommandID, HeaderCorrelation} {
-		if v := d.Header.Get(name); v != "" {
-			h.Set(name, v)
-		}
+// commandID is what the command will be known by; a producer that set none
+// learns it here.
+func (x *exchange) commandID() string {
+	if x.command.ID.IsZero() {
+		return x.Header.Get(HeaderCommandID)
 	}
-	if r.Outcome != nil {
-		h.Set(HeaderCommandID, r.Outcome.CommandID.String())
-	}
-	return h
+	return x.command.ID.String()
 }

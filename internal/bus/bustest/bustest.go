@@ -43,7 +43,7 @@ func Serve(dir string, syncInterval time.Duration, execute bus.Execute, in io.Re
 		return err
 	}
 	defer server.Stop()
-	bare, err := server.Connect("bare", nil)
+	bare, err := broker.Connect(server.URL(), "", "bare", nil)
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,8 @@ type CallOptions struct {
 	// Refuse answers a call that will not be handled: too many at a time, not
 	// started when the subscriber stopped, or given back with a Nack.
 	Refuse   func(*Delivery)
+	Timeout  time.Duration // ends the context of a call that takes longer, to within a fifth; default 30 s
+	Bare     bool          // leaves the messages' metadata empty, for handlers that read the Delivery
 	Patience time.Duration // bounds how long a stop waits for handlers; default 30 s
 	Logger   *slog.Logger  // nil: discard
 }
@@ -52,6 +54,7 @@ func NewCallSubscriber(nc *nats.Conn, o *CallOptions) *CallSubscriber {
 	}
 	opts.Queue = cmp.Or(opts.Queue, "parley")
 	opts.MaxInFlight = cmp.Or(opts.MaxInFlight, 4096)
+	opts.Timeout = cmp.Or(opts.Timeout, 30*time.Second)
 	opts.Patience = cmp.Or(opts.Patience, 30*time.Second)
 	if opts.Key == nil {
 		opts.Key = LastToken
@@ -78,6 +81,7 @@ func (s *CallSubscriber) Subscribe(ctx context.Context, topic string) (<-chan *m
 	}
 	sub := &callSubscription{owner: s, ended: make(chan struct{}), done: make(chan struct{})}
 	sub.subscription = newSubscription(ctx, s.opts.Lanes, sub, retry{attempts: 1, giveUp: sub.refused})
+	sub.bare, sub.timeout = s.opts.Bare, s.opts.Timeout
 	interest, err := s.nc.QueueSubscribe(topic, s.opts.Queue, sub.receive)
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to %s: %w", topic, err)
@@ -150,9 +154,17 @@ func (s *callSubscription) stop() { s.stopOnce.Do(func() { close(s.ended) }) }
 
 func (s *callSubscription) watch(ctx context.Context) {
 	defer close(s.done)
-	select {
-	case <-ctx.Done():
-	case <-s.ended:
+	check := time.NewTicker(s.owner.opts.Timeout / 5)
+	defer check.Stop()
+	for open := true; open; {
+		select {
+		case now := <-check.C:
+			s.endOverdue(now)
+		case <-ctx.Done():
+			open = false
+		case <-s.ended:
+			open = false
+		}
 	}
 	if err := s.interest.Drain(); err != nil {
 		s.owner.opts.Logger.Warn("calls could not be drained", "err", err)

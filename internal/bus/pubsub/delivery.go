@@ -21,6 +21,7 @@ type Delivery struct {
 	Sequence uint64    // in the stream; 0 for a call
 	Delivery uint64    // how often the broker has delivered it, 1 the first time; 0 for a call
 	Time     time.Time // when the stream stored it, or the call came in; UTC
+	Note     any       // for whoever handles the message; each attempt finds it as the last one left it
 }
 
 // LastToken is the default key: what is behind the subject's last dot.
@@ -35,32 +36,22 @@ func FromContext(ctx context.Context) *Delivery {
 	return d
 }
 
-type deliveryKey struct{}
-
-// deliveryContext is context.WithValue with one allocation less.
-type deliveryContext struct {
-	context.Context
-	delivery *Delivery
-}
-
-// Value answers for the delivery and passes everything else on.
-func (c *deliveryContext) Value(key any) any {
-	if key == (deliveryKey{}) {
-		return c.delivery
-	}
-	return c.Context.Value(key)
-}
-
 // message builds a fresh watermill message, as each attempt needs its own.
-func (d *Delivery) message(ctx context.Context) *message.Message {
+func (d *Delivery) message(ctx *messageContext, bare bool) *message.Message {
 	m := message.NewMessage(d.uuid(), d.Data)
+	if !bare {
+		d.copyHeader(m.Metadata)
+	}
+	m.SetContext(ctx)
+	return m
+}
+
+func (d *Delivery) copyHeader(to message.Metadata) {
 	for name, values := range d.Header {
 		if len(values) > 0 && !reserved(name) {
-			m.Metadata[name] = values[0]
+			to[name] = values[0]
 		}
 	}
-	m.SetContext(&deliveryContext{Context: ctx, delivery: d})
-	return m
 }
 
 // uuid is the producer's message id; a producer that set none gets one that is

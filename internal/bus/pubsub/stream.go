@@ -41,6 +41,9 @@ type StreamOptions struct {
 	FirstPause, LongestPause time.Duration // default 100 ms and 10 s
 	Attempts                 int
 	GiveUp                   func(ctx context.Context, m *message.Message) error
+	// Bare leaves the messages' metadata empty, for handlers that read the
+	// Delivery.
+	Bare bool
 	// Patience bounds how long a stop waits for handlers.
 	Patience time.Duration // default 30 s
 	Logger   *slog.Logger  // nil: discard
@@ -234,6 +237,7 @@ func (s *StreamSubscriber) start(ctx context.Context, topic string, consumer jet
 	o := s.opts
 	sub.subscription = newSubscription(ctx, o.Lanes, sub,
 		retry{attempts: o.Attempts, first: o.FirstPause, longest: o.LongestPause, giveUp: o.GiveUp})
+	sub.bare = o.Bare
 	consume, err := consumer.Consume(sub.receive,
 		jetstream.PullMaxMessages(min(o.MaxPending, 500)),
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {

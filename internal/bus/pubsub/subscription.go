@@ -28,14 +28,16 @@ type settler interface {
 
 // subscription hands deliveries to one output channel, through the lanes.
 type subscription struct {
-	lanes  *Lanes
-	out    chan *message.Message
-	settle settler
-	retry  retry
-	base   context.Context // parent of all message contexts; ends when a stop runs out of patience
-	cancel context.CancelFunc
+	lanes   *Lanes
+	out     chan *message.Message
+	settle  settler
+	retry   retry
+	bare    bool            // messages without metadata
+	timeout time.Duration   // of one attempt; 0: none
+	base    context.Context // for the values of the subscribe context
 
 	closing chan struct{} // closed: nothing more is handed out
+	forced  chan struct{} // closed: a stop ran out of patience
 	idle    chan struct{} // closed: closing, and nothing is held
 
 	mu      sync.Mutex
@@ -48,16 +50,17 @@ type subscription struct {
 type entry struct {
 	Delivery
 	sub     *subscription
-	raw     any       // what the settler needs
-	touched time.Time // last sign of life to the broker; guarded by sub.mu
+	raw     any             // what the settler needs
+	touched time.Time       // last sign of life to the broker; guarded by sub.mu
+	ctx     *messageContext // of the attempt under way; guarded by sub.mu
 }
 
 func newSubscription(ctx context.Context, lanes *Lanes, settle settler, r retry) *subscription {
-	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	return &subscription{
-		lanes: lanes, settle: settle, retry: r, base: base, cancel: cancel,
+		lanes: lanes, settle: settle, retry: r, base: context.WithoutCancel(ctx),
 		out:     make(chan *message.Message),
 		closing: make(chan struct{}),
+		forced:  make(chan struct{}),
 		idle:    make(chan struct{}),
 		held:    make(map[*entry]struct{}),
 	}
@@ -96,11 +99,29 @@ func (s *subscription) drain(patience time.Duration) (abandoned int) {
 	case <-s.idle:
 	case <-timer.C:
 	}
-	s.cancel()
+	close(s.forced)
 	close(s.out)
+	s.endContexts(func(*messageContext) bool { return true }, context.Canceled)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.held)
+}
+
+// endContexts ends those of attempts under way that are chosen.
+func (s *subscription) endContexts(chosen func(*messageContext) bool, reason error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for e := range s.held {
+		if e.ctx != nil && chosen(e.ctx) {
+			e.ctx.end(reason)
+		}
+	}
+}
+
+// endOverdue ends attempts that took too long. It is called a few times per
+// timeout, which is exact enough for what is meant to catch hanging handlers.
+func (s *subscription) endOverdue(now time.Time) {
+	s.endContexts(func(c *messageContext) bool { return !c.deadline.IsZero() && now.After(c.deadline) }, context.DeadlineExceeded)
 }
 
 // refuse makes the subscription accept and hand out nothing more.
@@ -135,9 +156,9 @@ func (e *entry) run() {
 // attempt hands the delivery out once and reports whether it is done, and if
 // not, whether another attempt makes sense.
 func (e *entry) attempt(n int) (acked, again bool) {
-	ctx, cancel := context.WithCancel(e.sub.base)
-	defer cancel()
-	m := e.message(ctx)
+	ctx := e.sub.newContext(e)
+	defer ctx.end(context.Canceled)
+	m := e.message(ctx, e.sub.bare)
 	if !e.sub.send(m) {
 		return false, false
 	}
@@ -146,9 +167,20 @@ func (e *entry) attempt(n int) (acked, again bool) {
 		return true, false
 	case <-m.Nacked():
 		return e.sub.exhausted(n, m), true
-	case <-e.sub.base.Done():
+	case <-e.sub.forced:
 		return false, false
 	}
+}
+
+func (s *subscription) newContext(e *entry) *messageContext {
+	ctx := &messageContext{Context: s.base, delivery: &e.Delivery}
+	if s.timeout > 0 {
+		ctx.deadline = time.Now().Add(s.timeout)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e.ctx = ctx
+	return ctx
 }
 
 func (s *subscription) send(m *message.Message) bool {
