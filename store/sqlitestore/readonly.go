@@ -50,8 +50,8 @@ func readingMode(path string) (func() (*sqlite.Conn, error), error) {
 	if err == nil {
 		return open, nil
 	}
-	if _, statErr := os.Stat(path + "-wal"); !errors.Is(statErr, fs.ErrNotExist) {
-		return nil, err
+	if info, statErr := os.Stat(path + "-wal"); statErr == nil && info.Size() > 0 || statErr != nil && !errors.Is(statErr, fs.ErrNotExist) {
+		return nil, err // it has commits that the file has not
 	}
 	immutable := func() (*sqlite.Conn, error) { return openImmutable(path) }
 	if tryReading(immutable, path) != nil {
