@@ -126,10 +126,22 @@ func (a *aggregates[S]) snapshot(ctx context.Context, stream string) folded[S] {
 		return beginning
 	}
 	var at folded[S]
-	if err := json.Unmarshal(data, &at); err != nil {
+	if err := json.Unmarshal(data, &at); err != nil || !a.has(ctx, stream, at) {
 		return beginning
 	}
 	return at
+}
+
+// has reports whether the log has the event that the state was folded up to. A
+// log that was restored from a backup may be behind its snapshots, or have gone
+// another way since.
+func (a *aggregates[S]) has(ctx context.Context, stream string, at folded[S]) bool {
+	for recorded, err := range a.log.ReadStream(ctx, stream, at.Revision, store.Forwards) {
+		before, known := at.State.Recent[recorded.Metadata.CommandID]
+		return err == nil && recorded.Position == at.Position &&
+			(recorded.Metadata.CommandID.IsZero() || known && before.Last == at.Revision)
+	}
+	return false
 }
 
 // fold is evolve plus the memory of commands.

@@ -1,0 +1,6 @@
+package engine
+
+import "github.com/parley-engine/parley/domain/conversation"
+
+// ConversationSchema is what snapshots of conversations are saved under.
+var ConversationSchema = schemaOf[conversation.State]()
