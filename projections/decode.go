@@ -98,7 +98,7 @@ func (c *chunk) decode() {
 	c.events = make([]events.Event, len(c.recorded))
 	for i := range c.recorded {
 		r := &c.recorded[i]
-		e, err := events.Vocabulary().Decode(r.Type, r.Data)
+		e, err := decode(r)
 		if err != nil {
 			err = &EventError{Position: r.Position, Stream: r.Stream, Type: r.Type, Err: err}
 			c.recorded, c.err = c.recorded[:i], errors.Join(err, c.err)

@@ -145,3 +145,6 @@ func MakeForeign(t testing.TB, path string) {
 	require.NoError(t, sqlitex.ExecuteTransient(conn, "CREATE TABLE cake (flavour TEXT)", nil))
 	require.NoError(t, conn.Close())
 }
+
+// DecodeHot is the short way of decoding; false when it is not taken.
+var DecodeHot = decodeHot

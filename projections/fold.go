@@ -48,7 +48,7 @@ type ordinal = int64
 // rowTable is what the fold does to every table.
 type rowTable interface {
 	flush() error
-	goLive() error
+	makeIndexes() error
 	resize(limit int)
 }
 
@@ -104,7 +104,7 @@ func (f *fold) goLive(limit int) error {
 	f.bulk = false
 	for _, t := range f.tables() {
 		t.resize(limit)
-		if err := t.goLive(); err != nil {
+		if err := t.makeIndexes(); err != nil {
 			return err
 		}
 	}

@@ -245,11 +245,10 @@ func (g *generation) reach(position events.Position) {
 }
 
 func (g *generation) applyInside(batch store.Batch) error {
-	vocabulary := events.Vocabulary()
 	next := g.mark
 	for i := range batch.Events {
 		r := &batch.Events[i]
-		e, err := vocabulary.Decode(r.Type, r.Data)
+		e, err := decode(r)
 		if err == nil {
 			next.event++
 			err = g.fold.apply(next.event, r, e)

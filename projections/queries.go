@@ -153,7 +153,7 @@ func (q *Queries) view(ctx context.Context, do func(conn *sqlite.Conn) error) er
 	defer s.users.Done()
 	conn, err := s.pool.Take(ctx)
 	if err != nil {
-		return err
+		return interrupted(ctx, err)
 	}
 	defer s.pool.Put(conn)
 	if err := sqlitex.Execute(conn, "BEGIN", nil); err != nil {

@@ -190,15 +190,26 @@ func (rm *ReadModels) fillThenFollow(ctx context.Context) error {
 	return rm.follow(ctx)
 }
 
+// maxTransaction bounds the events of one transaction while there is a backlog:
+// the more there are, the fewer pages are written twice.
+const maxTransaction = 8 * store.SubscribeBatch
+
 func (rm *ReadModels) follow(ctx context.Context) error {
 	after := rm.progress.get().Position
+	var pending store.Batch
 	for batch, err := range store.Subscribe(ctx, rm.log, after, store.Filter{}) {
 		if err != nil {
 			return fmt.Errorf("read the log: %w", err)
 		}
-		if err := rm.apply(batch); err != nil {
+		pending = store.Batch{Events: append(pending.Events, batch.Events...), Upto: batch.Upto}
+		if !batch.Live && len(pending.Events) < maxTransaction {
+			continue
+		}
+		if err := rm.apply(pending); err != nil {
 			return err
 		}
+		clear(pending.Events)
+		pending.Events = pending.Events[:0]
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/parley-engine/parley/events"
@@ -263,11 +264,7 @@ func (b *rebuild) verify(ctx context.Context, strict bool) error {
 		return err
 	}
 	b.tell(Verifying)
-	live, err := snapshot.digests()
-	if err = errors.Join(err, snapshot.close()); err != nil {
-		return fmt.Errorf("read the live generation: %w", err)
-	}
-	rebuilt, err := digests(b.next.conn)
+	live, rebuilt, err := b.digestBoth(snapshot)
 	if err != nil {
 		return err
 	}
@@ -278,6 +275,23 @@ func (b *rebuild) verify(ctx context.Context, strict bool) error {
 		return &MismatchError{Position: b.next.mark.position, Differences: differences}
 	}
 	return nil
+}
+
+// digestBoth reads the two files side by side.
+func (b *rebuild) digestBoth(s *snapshot) (live, rebuilt []Digest, err error) {
+	var group errgroup.Group
+	group.Go(func() (err error) {
+		live, err = digests(s.conn)
+		return errors.Join(err, s.close())
+	})
+	group.Go(func() (err error) {
+		rebuilt, err = digests(b.next.conn)
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return nil, nil, fmt.Errorf("compare generations: %w", err)
+	}
+	return live, rebuilt, nil
 }
 
 // meet brings the new generation to the position of the live one, which stands

@@ -52,7 +52,8 @@ var conversationTable = &tableSpec[string, Conversation]{
 		positionPrepare(func(c *Conversation) *events.Position { return &c.Position }),
 	},
 	key: []string{"sid"}, bindKey: bindSid,
-	id: func(c *Conversation) *int64 { return &c.id },
+	keyOf: func(r *Conversation) string { return r.Sid },
+	id:    func(c *Conversation) *int64 { return &c.id },
 	indexes: []string{
 		"(chat_service_sid, unique_name) WHERE unique_name IS NOT NULL",
 		"(chat_service_sid, date_created, id)",
@@ -84,7 +85,8 @@ var participantTable = &tableSpec[child, Participant]{
 		instant("date_updated", func(p *Participant) *time.Time { return &p.DateUpdated }),
 	},
 	key: []string{"conversation", "sid"}, bindKey: bindChild,
-	id: func(p *Participant) *int64 { return &p.id },
+	keyOf: func(r *Participant) child { return child{r.conversation, r.Sid} },
+	id:    func(p *Participant) *int64 { return &p.id },
 	indexes: []string{
 		"(identity, chat_service_sid, conversation_sid) WHERE identity IS NOT NULL",
 		"(address, chat_service_sid, conversation_sid) WHERE address IS NOT NULL",
@@ -111,6 +113,7 @@ var messageTable = &tableSpec[child, Message]{
 		instant("date_updated", func(m *Message) *time.Time { return &m.DateUpdated }),
 	},
 	key: []string{"conversation", "sid"}, bindKey: bindChild,
+	keyOf:   func(r *Message) child { return child{r.conversation, r.Sid} },
 	id:      func(m *Message) *int64 { return &m.id },
 	indexes: []string{"UNIQUE (conversation, message_index)"},
 }
@@ -129,7 +132,8 @@ var receiptTable = &tableSpec[child, Receipt]{
 		instant("date_updated", func(r *Receipt) *time.Time { return &r.DateUpdated }),
 	},
 	key: []string{"message", "sid"}, bindKey: bindChild,
-	id: func(r *Receipt) *int64 { return &r.id },
+	keyOf: func(r *Receipt) child { return child{r.message, r.Sid} },
+	id:    func(r *Receipt) *int64 { return &r.id },
 }
 
 var webhookTable = &tableSpec[child, Webhook]{
@@ -145,5 +149,6 @@ var webhookTable = &tableSpec[child, Webhook]{
 		instant("date_updated", func(w *Webhook) *time.Time { return &w.DateUpdated }),
 	},
 	key: []string{"conversation", "sid"}, bindKey: bindChild,
-	id: func(w *Webhook) *int64 { return &w.id },
+	keyOf: func(r *Webhook) child { return child{r.conversation, r.Sid} },
+	id:    func(w *Webhook) *int64 { return &w.id },
 }

@@ -23,7 +23,8 @@ var accountTable = &tableSpec[string, Account]{
 		positionPrepare(func(a *Account) *events.Position { return &a.Position }),
 	},
 	key: []string{"sid"}, bindKey: bindSid,
-	id: func(a *Account) *int64 { return &a.id },
+	keyOf: func(r *Account) string { return r.Sid },
+	id:    func(a *Account) *int64 { return &a.id },
 }
 
 var messagingServiceTable = &tableSpec[string, MessagingService]{
@@ -38,6 +39,7 @@ var messagingServiceTable = &tableSpec[string, MessagingService]{
 		instant("date_updated", func(m *MessagingService) *time.Time { return &m.DateUpdated }),
 	},
 	key: []string{"sid"}, bindKey: bindSid,
+	keyOf:   func(r *MessagingService) string { return r.Sid },
 	id:      func(m *MessagingService) *int64 { return &m.id },
 	indexes: []string{"(account_sid, id)"},
 }
@@ -60,6 +62,7 @@ var serviceTable = &tableSpec[string, Service]{
 		positionPrepare(func(s *Service) *events.Position { return &s.Position }),
 	},
 	key: []string{"sid"}, bindKey: bindSid,
+	keyOf:   func(r *Service) string { return r.Sid },
 	id:      func(s *Service) *int64 { return &s.id },
 	indexes: []string{"(account_sid, id)"},
 }
@@ -82,6 +85,7 @@ var userTable = &tableSpec[string, User]{
 		positionPrepare(func(u *User) *events.Position { return &u.Position }),
 	},
 	key: []string{"sid"}, bindKey: bindSid,
+	keyOf:   func(r *User) string { return r.Sid },
 	id:      func(u *User) *int64 { return &u.id },
 	indexes: []string{"(chat_service_sid, identity)", "(chat_service_sid, id)"},
 }
@@ -103,6 +107,7 @@ var roleTable = &tableSpec[string, Role]{
 		positionPrepare(func(r *Role) *events.Position { return &r.Position }),
 	},
 	key: []string{"sid"}, bindKey: bindSid,
+	keyOf:   func(r *Role) string { return r.Sid },
 	id:      func(r *Role) *int64 { return &r.id },
 	indexes: []string{"(chat_service_sid, id)"},
 }

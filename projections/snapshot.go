@@ -11,7 +11,6 @@ import (
 // generation goes on.
 type snapshot struct {
 	conn *sqlite.Conn
-	mark mark
 }
 
 func openSnapshot(path string) (*snapshot, error) {
@@ -21,15 +20,13 @@ func openSnapshot(path string) (*snapshot, error) {
 	}
 	s := &snapshot{conn: conn}
 	if err = sqlitex.ExecuteTransient(conn, "BEGIN", nil); err == nil {
-		s.mark, err = readMark(conn) // the first read begins the snapshot
+		_, err = readMark(conn) // the first read begins the snapshot
 	}
 	if err != nil {
 		return nil, errors.Join(damaged(path, err), conn.Close())
 	}
 	return s, nil
 }
-
-func (s *snapshot) digests() ([]Digest, error) { return digests(s.conn) }
 
 func (s *snapshot) close() error {
 	return errors.Join(sqlitex.ExecuteTransient(s.conn, "COMMIT", nil), s.conn.Close())

@@ -2,6 +2,7 @@ package projections
 
 import (
 	"fmt"
+	"hash/maphash"
 	"strings"
 
 	"zombiezen.com/go/sqlite"
@@ -16,6 +17,7 @@ type tableSpec[K comparable, R any] struct {
 	columns []column[R]
 	key     []string                     // columns of the key
 	bindKey func(stmt *sqlite.Stmt, k K) // binds parameters 1 to len(key)
+	keyOf   func(r *R) K
 	id      func(r *R) *int64
 	indexes []string // what follows "INDEX <table>_<n> ON <table> " in the other indexes; "UNIQUE " may lead
 }
@@ -29,15 +31,24 @@ type table[K comparable, R any] struct {
 	spec  *tableSpec[K, R]
 	conn  *sqlite.Conn
 	limit int
-	bulk  bool // filling a new generation: no indexes until they are needed
 
 	young, old map[K]*entry[R]
 	dirty      []*entry[R]
-	stored     bool // some row was written, so a row that is not cached may exist
-	keyed      bool // the index of the key exists
+	keyed      bool // the index of the key exists; false while a new generation is filled
 
-	insert, updatePlain, updateAll, remove, load *sqlite.Stmt
+	// evicted finds the rows that left the cache while a new generation is
+	// filled: hash of the key to row id. What is neither cached nor here does
+	// not exist.
+	evicted map[uint64]int64
+	seed    maphash.Seed
+
+	insert, updatePlain, updateAll, remove, load, loadID *sqlite.Stmt
 }
+
+// evictedPerCached bounds the evicted rows that are remembered, as a multiple
+// of the cache; each takes some 30 bytes. With more the index of the key is
+// made early.
+const evictedPerCached = 64
 
 // entry is a cached row.
 type entry[R any] struct {
@@ -57,7 +68,8 @@ const (
 
 func newTable[K comparable, R any](spec *tableSpec[K, R], conn *sqlite.Conn, limit int, bulk bool) *table[K, R] {
 	return &table[K, R]{
-		spec: spec, conn: conn, limit: limit, bulk: bulk, stored: !bulk, keyed: !bulk,
+		spec: spec, conn: conn, limit: limit, keyed: !bulk,
+		evicted: make(map[uint64]int64), seed: maphash.MakeSeed(),
 		young: make(map[K]*entry[R]), old: make(map[K]*entry[R]),
 	}
 }
@@ -114,9 +126,33 @@ func (t *table[K, R]) keep(k K, e *entry[R]) error {
 	if len(t.young) < t.limit {
 		return nil
 	}
-	err := t.flush() // nothing that is dropped may be unwritten
+	if err := t.flush(); err != nil { // nothing that is dropped may be unwritten
+		return err
+	}
+	if err := t.remember(); err != nil {
+		return err
+	}
 	t.old, t.young = t.young, make(map[K]*entry[R], t.limit)
-	return err
+	return nil
+}
+
+// remember notes where the rows of the old half can be found once it is gone.
+func (t *table[K, R]) remember() error {
+	if t.keyed {
+		return nil
+	}
+	for k, e := range t.old {
+		hash, id := maphash.Comparable(t.seed, k), *t.spec.id(&e.row)
+		if e.gone {
+			delete(t.evicted, hash)
+			continue
+		}
+		if other, taken := t.evicted[hash]; taken && other != id || len(t.evicted) > evictedPerCached*t.limit {
+			return t.makeKey()
+		}
+		t.evicted[hash] = id
+	}
+	return nil
 }
 
 // flush writes every changed row, in the order of their first change.
@@ -140,7 +176,7 @@ func (t *table[K, R]) write(e *entry[R]) error {
 		e.stored = false
 		return t.deleteRow(*t.spec.id(&e.row))
 	case !e.stored:
-		e.stored, t.stored = true, true
+		e.stored = true
 		return t.exec(&t.insert, t.insertSQL, func(s *sqlite.Stmt) { t.bindRow(s, &e.row, fixedColumn) })
 	case e.change == indexedChange:
 		return t.exec(&t.updateAll, t.updateAllSQL, func(s *sqlite.Stmt) { t.bindUpdate(s, &e.row, indexedColumn) })
@@ -168,30 +204,37 @@ func (t *table[K, R]) deleteRow(id int64) error {
 	return t.exec(&t.remove, t.deleteSQL, func(s *sqlite.Stmt) { s.BindInt64(1, id) })
 }
 
-// fetch reads a row that is not cached. While a new generation is filled, the
-// index of the key is made when the first such row is asked for: as long as
-// everything fits into memory, never.
+// fetch reads a row that is not cached.
 func (t *table[K, R]) fetch(k K) (*entry[R], error) {
-	if !t.stored {
-		return nil, nil
-	}
-	if err := t.makeKey(); err != nil {
-		return nil, err
-	}
-	var found *entry[R]
-	if t.load == nil {
-		var err error
-		if t.load, err = t.conn.Prepare(t.selectSQL()); err != nil {
+	if !t.keyed {
+		id, known := t.evicted[maphash.Comparable(t.seed, k)]
+		if !known {
+			return nil, nil
+		}
+		e, err := t.read(&t.loadID, t.selectIDSQL, func(s *sqlite.Stmt) { s.BindInt64(1, id) })
+		if err != nil || e != nil && t.spec.keyOf(&e.row) == k {
+			return e, err
+		}
+		if err := t.makeKey(); err != nil { // two keys with one hash, or the row was deleted
 			return nil, err
 		}
 	}
-	t.spec.bindKey(t.load, k)
-	more, err := t.load.Step()
+	return t.read(&t.load, t.selectSQL, func(s *sqlite.Stmt) { t.spec.bindKey(s, k) })
+}
+
+func (t *table[K, R]) read(stmt **sqlite.Stmt, sql func() string, bind func(*sqlite.Stmt)) (found *entry[R], err error) {
+	if *stmt == nil {
+		if *stmt, err = t.conn.Prepare(sql()); err != nil {
+			return nil, err
+		}
+	}
+	bind(*stmt)
+	more, err := (*stmt).Step()
 	if more {
 		found = &entry[R]{stored: true}
-		scanRow(t.load, t.spec.columns, &found.row)
+		scanRow(*stmt, t.spec.columns, &found.row)
 	}
-	if resetErr := t.load.Reset(); err == nil {
+	if resetErr := (*stmt).Reset(); err == nil {
 		err = resetErr
 	}
 	if err != nil {
@@ -253,6 +296,10 @@ func (t *table[K, R]) selectSQL() string {
 
 func (s *tableSpec[K, R]) table() string { return s.name }
 
+func (t *table[K, R]) selectIDSQL() string {
+	return fmt.Sprintf("SELECT %s FROM %s WHERE id = ?", names(t.spec.columns), t.spec.name)
+}
+
 // create makes the table, without indexes.
 func (s *tableSpec[K, R]) create(conn *sqlite.Conn) error {
 	lines := make([]string, len(s.columns))
@@ -268,7 +315,7 @@ func (t *table[K, R]) makeKey() error {
 	if t.keyed {
 		return nil
 	}
-	t.keyed = true
+	t.keyed, t.evicted = true, nil
 	return t.spec.createKey(t.conn)
 }
 
@@ -297,13 +344,6 @@ func (s *tableSpec[K, R]) createIndexes(conn *sqlite.Conn) error {
 		}
 	}
 	return nil
-}
-
-// goLive ends the filling of a new generation.
-func (t *table[K, R]) goLive() error {
-	t.bulk = false
-	t.stored = true
-	return t.makeIndexes()
 }
 
 func (t *table[K, R]) resize(limit int) { t.limit = limit }

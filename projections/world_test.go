@@ -394,34 +394,35 @@ func (w *world) changeRole(at time.Time) (record, bool) {
 	return in(sid, events.RoleCreated{Role: sid, Account: account, Service: service, FriendlyName: "r", Type: events.RoleService, At: at})
 }
 
-// append writes records to a log.
-func (w *world) append(t testing.TB, log store.Log, records ...record) events.Position {
+// append writes records to a log and returns the last position.
+func (w *world) append(t testing.TB, log store.Log, records ...record) (last events.Position) {
 	t.Helper()
-	var last events.Position
 	for _, r := range records {
-		expected, known := w.revisions[r.stream]
-		if !known {
-			expected = store.NoStream
-		}
-		appended, err := log.Append(context.Background(), r.stream, expected, w.propose(t, r))
+		var err error
+		last, err = w.write(log, r)
 		require.NoError(t, err)
-		w.revisions[r.stream], last = appended.Revision, appended.Position
 	}
 	return last
 }
 
-func (w *world) propose(t testing.TB, r record) []events.Proposed {
-	t.Helper()
-	w.serial++
-	command := events.NameID(fmt.Sprint("command ", w.serial))
+func (w *world) write(log store.Log, r record) (events.Position, error) {
+	expected, known := w.revisions[r.stream]
+	if !known {
+		expected = store.NoStream
+	}
+	command := events.NameID(fmt.Sprint(r.stream, expected))
 	batch := make([]events.Proposed, len(r.events))
 	for i, e := range r.events {
 		eventType, data, err := events.Vocabulary().Encode(e)
-		require.NoError(t, err)
+		if err != nil {
+			return events.Position{}, err
+		}
 		batch[i] = events.Proposed{ID: events.EventID(command, i), Type: eventType, Data: data,
 			Metadata: events.Metadata{Account: account, Service: service, CommandID: command, Command: "test"}}
 	}
-	return batch
+	appended, err := log.Append(context.Background(), r.stream, expected, batch)
+	w.revisions[r.stream] = appended.Revision
+	return appended.Position, err
 }
 
 // grow appends n steps and returns the last position.
