@@ -190,8 +190,11 @@ func rebuildByServer(ctx context.Context, f folder, step func(any)) error {
 	}
 	request.Header.Set("Authorization", "Bearer "+token)
 	response, err := http.DefaultClient.Do(request)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if err != nil {
-		return unlessDone(ctx, fmt.Errorf("%s: %w", f, errNoServer))
+		return fmt.Errorf("%s: %w", f, errNoServer)
 	}
 	defer response.Body.Close() //nolint:errcheck // read to its end below
 	if response.StatusCode != http.StatusOK {

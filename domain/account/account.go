@@ -3,6 +3,7 @@
 package account
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -163,12 +164,14 @@ func configureTimers(t *events.Timers, c Configure) error {
 func timer(text string, least time.Duration, field string, malformed, tooShort int) (string, error) {
 	d, err := duration.Parse(text)
 	switch {
+	case errors.Is(err, duration.ErrUnit):
+		return "", domain.Refuse(domain.InvalidArgument, "timer_unit_invalid", field, malformed, "%s: only days and smaller units are allowed", field)
 	case err != nil:
-		return "", domain.Refuse(domain.InvalidArgument, "timer_malformed", field, malformed, "%v", err)
+		return "", domain.Refuse(domain.InvalidArgument, "timer_invalid", field, malformed, "%s: %v", field, err)
 	case d.Length() == 0:
 		return "", nil
 	case d.Length() < least:
-		return "", domain.Refuse(domain.InvalidArgument, "timer_below_minimum", field, tooShort, "The timer must be at least %s", least)
+		return "", domain.Refuse(domain.InvalidArgument, "timer_too_short", field, tooShort, "%s is shorter than %v", field, least)
 	}
 	return text, nil
 }
