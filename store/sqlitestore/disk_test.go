@@ -63,12 +63,12 @@ func TestTheWriteAheadLogIsUsedAgain(t *testing.T) {
 	require.NoError(t, err)
 	big := []byte(`"` + strings.Repeat("x", 1<<20-1000) + `"`)
 	var longest int64
-	for i := range 160 {
+	for i := range 80 {
 		_, err := s.Append(t.Context(), "conversation-1", store.Revision(i-1), []events.Proposed{{ID: events.NameID(fmt.Sprint(i)), Type: "t.v1", Data: big}})
 		require.NoError(t, err)
 		longest = max(longest, walBytes(t, s.path))
 	}
-	require.Less(t, longest, int64(100<<20))
+	require.Less(t, longest, int64(64<<20))
 	require.NoError(t, s.Close())
 }
 

@@ -31,13 +31,13 @@ func image(t *testing.T, path string) string {
 // TestAPowerCutBetweenCommitAndIndexLosesNothing cuts after every few appends,
 // so that the index is met in every state: not begun, half written, finished.
 func TestAPowerCutBetweenCommitAndIndexLosesNothing(t *testing.T) {
-	options := &sqlitestore.Options{TailEvents: 40}
+	options := &sqlitestore.Options{TailEvents: 30}
 	path := filepath.Join(t.TempDir(), "log.db")
 	s := open(t, path, options)
 	heads := map[string]store.Revision{}
 	states := map[string]int{}
-	for i := range 240 {
-		name := fmt.Sprint("conversation-", i*i%11)
+	for i := range 120 {
+		name := fmt.Sprint("conversation-", i*i%7)
 		head, known := heads[name]
 		if !known {
 			head = store.NoStream

@@ -50,11 +50,12 @@ func testModel(t *testing.T, h Harness) {
 		m.log = &log{Log: h.Open(t, m.dir), name: fmt.Sprint(t.Name(), round)}
 		m.log.base = head(t, m.log)
 		defer func() { require.NoError(t, m.log.Close()) }()
-		actions := map[string]func(*rapid.T){"append": m.append, "read stream": m.readStream, "read log": m.readLog, "": m.compareHeads}
+		actions := map[string]func(*rapid.T){"append": m.append, "read stream": m.readStream, "read log": m.readLog, "read everything": m.readEverything}
 		if h.Durable {
-			actions["reopen"] = func(*rapid.T) { m.reopen(t) }
+			actions["reopen"] = func(r *rapid.T) { m.reopen(r, t) }
 		}
 		r.Repeat(actions)
+		m.readEverything(r)
 	})
 }
 
@@ -132,7 +133,7 @@ func (m *machine) readLog(r *rapid.T) {
 	require.Equal(r, want, ids(collect(r, m.log.ReadAll(r.Context(), m.log.base, store.Filter{StreamPrefixes: []string{prefix}}))))
 }
 
-func (m *machine) compareHeads(r *rapid.T) {
+func (m *machine) readEverything(r *rapid.T) {
 	list := collect(r, m.log.ReadAll(r.Context(), m.log.base, store.Filter{}))
 	require.Len(r, list, len(m.model.log))
 	for i, e := range list {
@@ -140,7 +141,11 @@ func (m *machine) compareHeads(r *rapid.T) {
 	}
 }
 
-func (m *machine) reopen(t *testing.T) {
+// reopen closes and opens, one time in four.
+func (m *machine) reopen(r *rapid.T, t *testing.T) {
+	if rapid.IntRange(0, 3).Draw(r, "reopen") > 0 {
+		return
+	}
 	require.NoError(m.t, m.log.Close())
 	m.log.Log = m.h.Open(t, m.dir)
 }

@@ -73,7 +73,7 @@ func (l *log) fill(t testing.TB, streams, count int) {
 }
 
 func testDirections(t *testing.T, l *log) {
-	const n = 150
+	const n = 70
 	l.fill(t, 2, 2*n)
 	want := l.read(t, l.stream(1))
 	for from := store.Revision(-1); int(from) <= len(want)+1; from++ {
