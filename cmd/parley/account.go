@@ -77,14 +77,13 @@ func execute(ctx context.Context, f folder, command engine.Command) (outcome eng
 	if !errors.Is(err, errNoServer) {
 		return outcome, err
 	}
-	account, err := f.account()
-	if err != nil {
-		return outcome, err
-	}
 	log, err := sqlitestore.Open(f.log(), nil)
 	if err != nil {
 		return outcome, err
 	}
-	outcome, err = engine.New(log, &engine.Options{DefaultAccount: account}).Execute(ctx, command)
+	account, err := f.account()
+	if err == nil {
+		outcome, err = engine.New(log, &engine.Options{DefaultAccount: account}).Execute(ctx, command)
+	}
 	return outcome, errors.Join(err, log.Close())
 }

@@ -109,7 +109,7 @@ func withLog(data string, look func(*sqlitestore.Reader) error) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(look(log), log.Close())
+	return errors.Join(f.within(look(log)), log.Close())
 }
 
 func eventTail() *cobra.Command {

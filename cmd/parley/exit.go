@@ -102,7 +102,7 @@ func printError(w io.Writer, err error) {
 	case errors.Is(err, projections.ErrNotFound):
 		fmt.Fprintf(w, "error[not_found]: %v\n", err)
 	case damagedFile(err):
-		fmt.Fprintf(w, "error: a file of the data folder is damaged: %s\n  read models: parley projection rebuild %s; the log: restore a backup\n", oneLine(err), projections.Name)
+		fmt.Fprintf(w, "error: %s\n  a read model is made anew by: parley projection rebuild %s; a log comes from a backup\n", oneLine(err), projections.Name)
 	default:
 		fmt.Fprintf(w, "error: %s\n", oneLine(err))
 	}
@@ -115,6 +115,14 @@ func damagedFile(err error) bool {
 		return true
 	}
 	return false
+}
+
+// within says in which folder a damaged file was met, where SQLite does not.
+func (f folder) within(err error) error {
+	if damagedFile(err) {
+		return fmt.Errorf("a file in %s is damaged: %w", f, err)
+	}
+	return err
 }
 
 // oneLine joins what several parts have to say, each thing once.

@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 //	keep NAME REGEXP         put the group of the match in the last stdout into $NAME
 //	natspub SUBJECT FILE     store the file's bytes as a durable command
 //	occupy NAME              listen on a port and put its address into $NAME
+//	cut FILE SIZE            shorten a file
 //	zero GLOB FROM COUNT     write zeros into files; a count of -1 is to the end
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -49,7 +50,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": scriptServe, "stopserver": scriptStop, "killserver": scriptKill,
 			"exits": scriptExits, "until": scriptUntil, "untilexits": scriptUntilExits, "keep": scriptKeep,
-			"natspub": scriptPublish, "occupy": scriptOccupy, "zero": scriptZero,
+			"natspub": scriptPublish, "occupy": scriptOccupy, "cut": scriptCut, "zero": scriptZero,
 		},
 	})
 }
@@ -175,6 +176,13 @@ func scriptOccupy(ts *testscript.TestScript, neg bool, args []string) {
 	s := of(ts)
 	s.listeners = append(s.listeners, l)
 	ts.Setenv(args[0], l.Addr().String())
+}
+
+func scriptCut(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) == 2, "cut FILE SIZE")
+	size, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	ts.Check(os.Truncate(ts.MkAbs(args[0]), size))
 }
 
 func scriptZero(ts *testscript.TestScript, neg bool, args []string) {

@@ -50,10 +50,10 @@ func withReading(ctx context.Context, data string, look func(*reading) error) (e
 	}
 	account, err := r.queries.Account(ctx, sid)
 	if err != nil && !errors.Is(err, projections.ErrNotFound) {
-		return err
+		return r.folder.within(err)
 	}
 	r.service = account.DefaultChatServiceSid
-	return look(r)
+	return r.folder.within(look(r))
 }
 
 // pages walks a list to its end or to limit rows; limit 0 means all.

@@ -139,6 +139,6 @@ func serve(ctx context.Context, s settings, out io.Writer, log *slog.Logger) err
 	if err := server.announce(out); err != nil {
 		return errors.Join(err, server.close())
 	}
-	err = server.run(ctx)
+	err = server.folder.within(server.run(ctx))
 	return errors.Join(err, server.close())
 }
