@@ -5,10 +5,11 @@ import (
 	"unicode/utf8"
 )
 
-// CheckLength refuses a text of more than limit characters.
+// CheckLength refuses a text of more than limit characters. The code is the
+// field's name and _too_long.
 func CheckLength(text string, limit int, field string, twilio int) error {
 	if utf8.RuneCountInString(text) > limit {
-		return Refuse(InvalidArgument, "too_long", field, twilio, "%s is limited to %d characters", field, limit)
+		return Refuse(InvalidArgument, field+"_too_long", field, twilio, "%s is limited to %d characters", field, limit)
 	}
 	return nil
 }
@@ -20,7 +21,7 @@ func CheckAttributes(attributes string, limit int, field string) error {
 		return Refuse(InvalidArgument, "attributes_too_long", field, 50303, "%s are limited to %d bytes", field, limit)
 	}
 	if attributes != "" && !json.Valid([]byte(attributes)) {
-		return Refuse(InvalidArgument, "attributes_not_json", field, 50304, "%s must be a JSON text", field)
+		return Refuse(InvalidArgument, "attributes_invalid", field, 50304, "%s must be a JSON text", field)
 	}
 	return nil
 }
