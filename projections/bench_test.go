@@ -91,25 +91,30 @@ func writeQueue(b *testing.B, log store.Log, revisions map[string]store.Revision
 	}
 }
 
+// The two are measured in turns and the best of each compared: what else the
+// machine does meanwhile makes a turn slower, never faster.
 func BenchmarkProjectionRebuildAgainstBulkInsert(b *testing.B) {
 	log, head := benchLog(b)
-	rm := open(b, b.TempDir(), log, nil)
 	for b.Loop() {
-		began := time.Now()
-		rebuilt, err := rm.Rebuild(context.Background(), func(p projections.Progress) {
-			if testing.Verbose() {
-				b.Logf("%s %d events after %s", p.Phase, p.Events, p.Elapsed.Round(time.Millisecond))
-			}
-		})
-		require.NoError(b, err)
-		require.Equal(b, head, rebuilt.Position)
-		took := time.Since(began)
-		runtime.GC()
-		bulk, rows := projections.BulkInsertCopy(b, filepath.Join(b.TempDir(), "copy.db"), rm)
-		b.ReportMetric(float64(rebuilt.Events)/took.Seconds(), "events/s")
-		b.ReportMetric(float64(rows)/bulk.Seconds(), "bulk-rows/s")
+		var rebuild, bulk []time.Duration
+		var n int64
+		var rows int
+		for range 3 {
+			rm := open(b, b.TempDir(), log, nil)
+			rebuilt, err := rm.Rebuild(context.Background(), nil)
+			require.NoError(b, err)
+			require.Equal(b, head, rebuilt.Position)
+			var took time.Duration
+			took, rows = projections.BulkInsertCopy(b, filepath.Join(b.TempDir(), "copy.db"), rm)
+			n, rebuild, bulk = rebuilt.Events, append(rebuild, rebuilt.Took), append(bulk, took)
+			require.NoError(b, rm.Close())
+			runtime.GC()
+		}
+		r, i := slices.Min(rebuild), slices.Min(bulk)
+		b.ReportMetric(float64(n)/r.Seconds(), "events/s")
+		b.ReportMetric(float64(rows)/i.Seconds(), "bulk-rows/s")
 		fmt.Printf("ratio rebuild/bulk insert %.2f target 0.50 (%d events, %d rows: %s against %s)\n",
-			bulk.Seconds()/took.Seconds(), rebuilt.Events, rows, took.Round(time.Millisecond), bulk.Round(time.Millisecond))
+			i.Seconds()/r.Seconds(), n, rows, r.Round(time.Millisecond), i.Round(time.Millisecond))
 	}
 }
 
