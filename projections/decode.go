@@ -51,6 +51,7 @@ func decodeInParallel(ctx context.Context, log iter.Seq2[events.Recorded, error]
 			if !c.yieldAll(yield) {
 				return
 			}
+			c.recycle()
 		}
 		if err := ctx.Err(); err != nil {
 			yield(decoded{}, err)
@@ -89,13 +90,26 @@ func cut(ctx context.Context, log iter.Seq2[events.Recorded, error], work, order
 	send(c)
 }
 
+// chunks are used again: a rebuild goes through thousands.
+var chunks = sync.Pool{New: func() any {
+	return &chunk{recorded: make([]events.Recorded, 0, chunkEvents), events: make([]events.Event, 0, chunkEvents)}
+}}
+
 func newChunk() *chunk {
-	return &chunk{recorded: make([]events.Recorded, 0, chunkEvents), ready: make(chan struct{})}
+	c := chunks.Get().(*chunk)
+	c.ready = make(chan struct{})
+	return c
+}
+
+func (c *chunk) recycle() {
+	clear(c.recorded)
+	clear(c.events)
+	c.recorded, c.events, c.err = c.recorded[:0], c.events[:0], nil
+	chunks.Put(c)
 }
 
 func (c *chunk) decode() {
 	defer close(c.ready)
-	c.events = make([]events.Event, len(c.recorded))
 	for i := range c.recorded {
 		r := &c.recorded[i]
 		e, err := decode(r)
@@ -104,7 +118,7 @@ func (c *chunk) decode() {
 			c.recorded, c.err = c.recorded[:i], errors.Join(err, c.err)
 			return
 		}
-		c.events[i] = e
+		c.events = append(c.events, e)
 	}
 }
 
