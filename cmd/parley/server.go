@@ -37,6 +37,7 @@ type server struct {
 	registry *prometheus.Registry
 
 	store     *sqlitestore.Store
+	writes    watchedLog
 	snapshots *snapshots.Store
 	models    *projections.ReadModels
 	engine    *engine.Engine
@@ -87,6 +88,7 @@ func (v *server) openLog() (err error) {
 	if v.store, err = sqlitestore.Open(v.folder.log(), &sqlitestore.Options{Logger: v.log}); err != nil {
 		return err
 	}
+	v.writes = watchedLog{Store: v.store, failed: make(chan error, 1)}
 	if err := v.folder.furnish(); err != nil {
 		return err
 	}
@@ -101,7 +103,7 @@ func (v *server) openEngine(ctx context.Context) (err error) {
 	if v.account, err = v.folder.account(); err != nil {
 		return err
 	}
-	v.engine = engine.New(v.store, v.engineOptions())
+	v.engine = engine.New(v.writes, v.engineOptions())
 	if err := bootstrap(ctx, v.engine, v.account); err != nil {
 		return err
 	}
@@ -179,6 +181,7 @@ func (v *server) run(ctx context.Context) error {
 		return func() { cancel(); <-done }
 	}
 	stopHTTP := begun("http", v.runHTTP)
+	stopWatch := begun("log", v.writes.awaitFailure)
 	stopModels := begun("read models", v.runModels)
 	stopFollow := begun("timers", v.followTimers)
 	stopTimers := begun("timers", v.runTimers)
@@ -197,6 +200,7 @@ func (v *server) run(ctx context.Context) error {
 	v.settle(patience)
 	stopPublisher()
 	stopModels()
+	stopWatch()
 	stopHTTP()
 	return errors.Join(group.Wait(), drained)
 }

@@ -108,12 +108,29 @@ func syncDir(dir string) error {
 // file as it lies there: without locks, recovery or side files, so a foreign
 // file stays untouched. The file is never opened by other means than SQLite,
 // because closing it would drop the locks of this process's other connections.
+//
+// A checkpoint that was cut short, by a crash or a full disk, leaves a file that
+// makes sense only together with the write-ahead log beside it. So a file that
+// has one is looked at a second time, with it.
 func identify(path string) error {
-	c, err := openImmutable(path)
+	err := identifyWith(openImmutable, path)
+	if err == nil || !hasWAL(path) {
+		return err
+	}
+	return identifyWith(openReading, path)
+}
+
+func identifyWith(open func(path string) (*sqlite.Conn, error), path string) error {
+	c, err := open(path)
 	if err != nil {
 		return notALog(path, err)
 	}
 	return errors.Join(checkIdentity(c, path), c.Close())
+}
+
+func hasWAL(path string) bool {
+	info, err := os.Stat(path + "-wal")
+	return err == nil && info.Size() > 0
 }
 
 func openImmutable(path string) (*sqlite.Conn, error) {

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"zombiezen.com/go/sqlite"
+
+	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/store"
+	"github.com/parley-engine/parley/store/sqlitestore"
+)
+
+// watchedLog is the log as the engine writes to it. The log accepts nothing
+// after a failed write, so the first one ends the server: what the disk has is
+// for the next start to find out.
+type watchedLog struct {
+	*sqlitestore.Store
+	failed chan error // takes the first
+}
+
+// Append implements store.Appender. Whether a write that failed is on disk is
+// not known, so whoever asked for it may ask again.
+func (w watchedLog) Append(ctx context.Context, stream string, expected store.Revision, batch []events.Proposed) (store.Appended, error) {
+	appended, err := w.Store.Append(ctx, stream, expected, batch)
+	if !writeFailed(err) {
+		return appended, err
+	}
+	select {
+	case w.failed <- err:
+	default: // known already
+	}
+	return appended, fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+}
+
+// writeFailed tells errors of the disk from refusals.
+func writeFailed(err error) bool {
+	switch sqlite.ErrCode(err) {
+	case sqlite.ResultOK, sqlite.ResultError: // none, or not SQLite's
+		return errors.Is(err, store.ErrClosed)
+	default:
+		return true
+	}
+}
+
+// awaitFailure returns the first failed write.
+func (w watchedLog) awaitFailure(ctx context.Context) error {
+	select {
+	case err := <-w.failed:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}

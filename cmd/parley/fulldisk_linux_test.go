@@ -1,0 +1,97 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+)
+
+// smallDisk mounts a file system in memory of 24 MB.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=24m")
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EACCES) {
+		t.Skip("a small file system is needed, and mounting one needs rights that this user does not have:", err)
+	}
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
+	return dir
+}
+
+// fillUp writes a file until nothing more fits.
+func fillUp(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	require.NoError(t, err)
+	_, err = io.Copy(f, endless{})
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	require.NoError(t, f.Close())
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+// On a full disk commands get a typed answer that allows to try again, the
+// server ends and says why, and after space was made the next one has
+// everything that was acknowledged.
+func TestFullDiskLosesNothingThatWasAcknowledged(t *testing.T) {
+	t.Parallel()
+	disk := smallDisk(t)
+	dir, filler := filepath.Join(disk, "data"), filepath.Join(disk, "filler")
+	server := serving(t, dir, "--log-level", "error")
+	client := dial(t, dir, nats.NoReconnect())
+	made := client.request(t, "parley.call.new", `{"command":"conversation.create","data":{"unique_name":"order"}}`)
+	require.True(t, made.OK, made)
+
+	acknowledged := 1
+	require.True(t, client.add(t, made.Outcome.Sid, 1).OK)
+	fillUp(t, filler)
+	var refused answer
+	for refused.OK = true; refused.OK; {
+		if refused = client.add(t, made.Outcome.Sid, acknowledged+1); refused.OK {
+			acknowledged++
+		}
+	}
+	require.Equal(t, "unavailable", refused.Error.Kind)
+	require.True(t, refused.Error.Retryable)
+
+	<-server.ended
+	require.Equal(t, exitFailure, server.cmd.ProcessState.ExitCode())
+	require.Regexp(t, `(?m)^error: log: disk (is full|failed)`, server.errOut.String())
+	_, errOut, code := parley(t, "serve", "--data", dir)
+	require.Equal(t, exitFailure, code)
+	require.Contains(t, errOut, "error: ")
+
+	require.NoError(t, os.Remove(filler))
+	serving(t, dir, "--log-level", "error")
+	client = dial(t, dir)
+	again := client.add(t, made.Outcome.Sid, acknowledged+1)
+	require.True(t, again.OK, again)
+	out, errOut, code := parley(t, "message", "list", "order", "--data", dir)
+	require.Equal(t, exitOK, code, errOut)
+	require.NoError(t, eventually("all messages are listed", func() (bool, error) {
+		out, _, _ = parley(t, "message", "list", "order", "--data", dir)
+		return strings.Count(out, "\n") == acknowledged+1, nil
+	}))
+}
+
+// add sends message n, with an id made from n, and 10 000 bytes long.
+func (p plain) add(t *testing.T, sid string, n int) (a answer) {
+	t.Helper()
+	body := fmt.Sprintf(`{"id":"00000000-0000-4000-8000-%012d","command":"conversation.add-message","data":{"body":%q}}`, n, strings.Repeat("x", 10_000))
+	reply, err := p.Request("parley.call."+sid, []byte(body), patience)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(reply.Data, &a))
+	return a
+}
