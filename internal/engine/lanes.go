@@ -10,7 +10,11 @@ import (
 type lanes struct {
 	mu   sync.Mutex // guards all
 	open map[string]*lane
+	idle []*lane // closed ones, to be opened again under another key
 }
+
+// maxIdle bounds the lanes that are kept to be opened again.
+const maxIdle = 1024
 
 type lane struct {
 	turn  chan struct{} // holds a token while somebody is inside; waiters queue in order
@@ -24,7 +28,7 @@ func (l *lanes) enter(ctx context.Context, key string) (leave func(), err error)
 	l.mu.Lock()
 	n := l.open[key]
 	if n == nil {
-		n = &lane{turn: make(chan struct{}, 1)}
+		n = l.vacant()
 		l.open[key] = n
 	}
 	n.users++
@@ -38,10 +42,24 @@ func (l *lanes) enter(ctx context.Context, key string) (leave func(), err error)
 	}
 }
 
+// vacant returns a lane that nobody uses.
+func (l *lanes) vacant() *lane {
+	last := len(l.idle) - 1
+	if last < 0 {
+		return &lane{turn: make(chan struct{}, 1)}
+	}
+	n := l.idle[last]
+	l.idle = l.idle[:last]
+	return n
+}
+
 func (l *lanes) forget(key string, n *lane) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if n.users--; n.users == 0 {
 		delete(l.open, key)
+		if len(l.idle) < maxIdle {
+			l.idle = append(l.idle, n)
+		}
 	}
 }
