@@ -3,6 +3,7 @@ package bus
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -117,6 +118,10 @@ func (b *Bus) Run(ctx context.Context) error {
 	}
 	stopFollowing := context.AfterFunc(ctx, b.beginStop)
 	defer stopFollowing()
+	var sweeper sync.WaitGroup
+	defer sweeper.Wait()
+	sweeper.Go(func() { b.sweep(context.WithoutCancel(ctx)) })
+	defer b.beginStop() // for the sweeper, should the router end by itself
 	return b.serve(context.WithoutCancel(ctx), router)
 }
 
@@ -156,6 +161,46 @@ func (b *Bus) Drain(ctx context.Context) error {
 }
 
 func (b *Bus) beginStop() { b.stop.Do(func() { close(b.stopping) }) }
+
+// sweepEvery is how often handled commands are purged from the stream.
+const sweepEvery = 30 * time.Second
+
+func (b *Bus) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		if err := b.forgetHandled(ctx); err != nil {
+			b.log.Warn("handled commands were not purged; the next sweep tries again", "err", err)
+		}
+		select {
+		case <-tick.C:
+		case <-b.stopping:
+			return
+		}
+	}
+}
+
+// forgetHandled purges the commands up to the first one that is not handled.
+func (b *Bus) forgetHandled(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, b.opts.provisionTimeout)
+	defer cancel()
+	stream, err := b.js.Stream(ctx, StreamCommands)
+	if err != nil {
+		return err
+	}
+	consumer, err := stream.Consumer(ctx, pubsub.DurableName(b.opts.Group, SubjectSend))
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil // the door has never been open
+	}
+	if err != nil {
+		return err
+	}
+	floor := consumer.CachedInfo().AckFloor.Stream
+	if floor < stream.CachedInfo().State.FirstSeq {
+		return nil
+	}
+	return stream.Purge(ctx, jetstream.WithPurgeSequence(floor+1))
+}
 
 // prepare makes the streams and learns which aggregates are parked.
 func (b *Bus) prepare(ctx context.Context) error {

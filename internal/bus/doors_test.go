@@ -319,7 +319,7 @@ func TestGracefulRestartsUnderLoadLoseNothingAndRepeatNothing(t *testing.T) {
 	for round := range 5 {
 		require.Eventually(t, func() bool { return l.count() >= (round+1)*aggregates*each/7 }, soon, time.Millisecond)
 		stop()
-		stop = startBus(t, connect2(t, nc), l.execute, nil)
+		stop = startBus(t, connectAgain(t, nc), l.execute, nil)
 	}
 	senders.Wait()
 	require.Eventually(t, func() bool { return l.count() >= aggregates*each }, soon, time.Millisecond)
@@ -329,8 +329,8 @@ func TestGracefulRestartsUnderLoadLoseNothingAndRepeatNothing(t *testing.T) {
 	}
 }
 
-// connect2 opens another connection to the same server.
-func connect2(t *testing.T, nc *nats.Conn) *nats.Conn {
+// connectAgain opens another connection to the same server.
+func connectAgain(t *testing.T, nc *nats.Conn) *nats.Conn {
 	t.Helper()
 	next, err := nats.Connect(nc.ConnectedUrl(), nats.Token("secret"))
 	require.NoError(t, err)
@@ -374,5 +374,34 @@ func TestHangingCallIsCutOffAfterItsTimeout(t *testing.T) {
 	for _, send := range []func(context.Context, engine.Command) (engine.Outcome, error){client.Call, client.Send} {
 		_, err := send(within(t, soon), numbered("CH1", 0))
 		require.ErrorContains(t, err, context.DeadlineExceeded.Error())
+	}
+}
+
+func TestGracefulRestartsOfTheWholeProcessLoseNothingAndRepeatNothing(t *testing.T) {
+	dir := t.TempDir()
+	server := startBroker(t, dir)
+	l := newLedger()
+	l.work = 500 * time.Microsecond
+	const aggregates, each = 20, 50
+	nc := connect(t, server)
+	stop := startBus(t, nc, l.execute, nil)
+	client := newClient(t, nc)
+	for n := range each {
+		for a := range aggregates {
+			require.NoError(t, client.Post(within(t, soon), numbered(fmt.Sprintf("CH%02d", a), n)))
+		}
+	}
+	for l.count() < aggregates*each {
+		stop()
+		nc.Close()
+		server.Stop()
+		server = startBroker(t, dir)
+		nc = connect(t, server)
+		before := l.count()
+		stop = startBus(t, nc, l.execute, nil)
+		require.Eventually(t, func() bool { return l.count() >= min(before+200, aggregates*each) }, soon, time.Millisecond)
+	}
+	for a := range aggregates {
+		require.Equal(t, wantNumbers(each), l.of(fmt.Sprintf("CH%02d", a)))
 	}
 }

@@ -25,18 +25,19 @@ const (
 
 // Streams.
 const (
-	StreamCommands = "PARLEY_COMMANDS" // a work queue: what is handled is gone
+	StreamCommands = "PARLEY_COMMANDS" // what is handled is purged soon after
 	StreamDead     = "PARLEY_DEAD"
 	StreamEvents   = "PARLEY_EVENTS"
 )
 
 // commandsConfig refuses new commands when the stream is full rather than
-// dropping old ones. A message is limited so that it still fits into a dead
+// dropping old ones. (A work queue would delete each message when it is
+// acknowledged, which halves the rate; see Bus.forgetHandled.) A message is limited so that it still fits into a dead
 // letter, whose headers are longer.
 func commandsConfig(maxPayload, maxBytes int64) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: StreamCommands, Description: "durable commands, kept until handled",
-		Subjects: []string{SubjectSend}, Retention: jetstream.WorkQueuePolicy,
+		Subjects: []string{SubjectSend}, Retention: jetstream.LimitsPolicy,
 		Discard: jetstream.DiscardNew, MaxBytes: cmp.Or(maxBytes, -1),
 		MaxMsgSize: int32(maxPayload / 3), Storage: jetstream.FileStorage,
 	}

@@ -173,6 +173,7 @@ func (s *callSubscription) watch(ctx context.Context) {
 		s.owner.opts.Logger.Warn("calls did not finish in time and stay unanswered", "calls", abandoned)
 	}
 	s.owner.mu.Lock()
-	defer s.owner.mu.Unlock()
 	delete(s.owner.open, s)
+	s.owner.mu.Unlock()
+	close(s.out)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -106,16 +107,16 @@ func (s *StreamSubscriber) SubscribeInitialize(topic string) error {
 // Close, after ctx ended, or when the connection was closed; all of them wait
 // for what was handed out.
 func (s *StreamSubscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
-	consumer, err := s.consumer(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, ErrClosed
 	}
-	sub, err := s.start(ctx, topic, consumer)
+	consumer, done, err := s.takeOver(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	sub, err := s.start(ctx, topic, consumer, done)
 	if err != nil {
 		return nil, err
 	}
@@ -146,15 +147,12 @@ func (s *StreamSubscriber) consumer(ctx context.Context, topic string) (jetstrea
 		return nil, fmt.Errorf("stream of %s: %w", topic, err)
 	}
 	config := jetstream.ConsumerConfig{
-		Durable:       durableName(s.opts.Group, topic),
+		Durable:       DurableName(s.opts.Group, topic),
 		FilterSubject: topic,
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		AckWait:       s.opts.AckWait,
 		MaxAckPending: s.opts.MaxPending,
 		MaxDeliver:    -1,
-	}
-	if err := startOver(ctx, stream, config.Durable); err != nil {
-		return nil, err
 	}
 	consumer, err := stream.CreateOrUpdateConsumer(ctx, config)
 	if err != nil {
@@ -177,36 +175,8 @@ func (s *StreamSubscriber) stream(ctx context.Context, topic string) (jetstream.
 	return s.js.Stream(ctx, name)
 }
 
-// startOver drops a consumer that nobody uses but that still waits for
-// acknowledgements of a process that is gone. Otherwise the broker would
-// deliver new messages first and those only after AckWait: out of order. A
-// work queue holds exactly what was not acknowledged, so a fresh consumer
-// starts with it, in order, at once. Other streams need the old consumer's
-// memory and have to wait.
-func startOver(ctx context.Context, stream jetstream.Stream, durable string) error {
-	if stream.CachedInfo().Config.Retention != jetstream.WorkQueuePolicy {
-		return nil
-	}
-	old, err := stream.Consumer(ctx, durable)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("consumer %s: %w", durable, err)
-	}
-	if info := old.CachedInfo(); info.NumWaiting > 0 || info.NumAckPending == 0 {
-		return nil
-	}
-	err = stream.DeleteConsumer(ctx, durable)
-	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return fmt.Errorf("consumer %s: %w", durable, err)
-	}
-	return nil
-}
-
-// durableName makes a name out of a subject, in which dots and wildcards are
-// not allowed.
-func durableName(group, topic string) string {
+// DurableName is the name of a group's consumer for a topic.
+func DurableName(group, topic string) string {
 	return strings.NewReplacer(".", "_", "*", "any", ">", "all", " ", "_").Replace(group + "-" + topic)
 }
 
@@ -217,34 +187,42 @@ type streamSubscription struct {
 	topic    string
 	consumer jetstream.Consumer
 	consume  jetstream.ConsumeContext
-	ended    chan struct{} // stop was called
+	alive    *nats.Subscription // tells others that the group has a member
+	before   *handled           // what the group had handled when it last stopped
+	ended    chan struct{}      // stop was called
 	stopOnce sync.Once
 	done     chan struct{} // everything is settled and out is closed
 
 	backMu sync.Mutex
 	back   []*entry // to be given back at the end, in the stream's order
-	bySeq  map[uint64]struct{}
+	bySeq  map[uint64]struct{} // came, and not acknowledged
+	seen   uint64 // the highest sequence that came, or the floor at the start; settled once receive is no longer called
 }
 
 // start runs two goroutines that live until the subscription is done: the
 // client library's reader, and watch, for which done stands.
-func (s *StreamSubscriber) start(ctx context.Context, topic string, consumer jetstream.Consumer) (*streamSubscription, error) {
+func (s *StreamSubscriber) start(ctx context.Context, topic string, consumer jetstream.Consumer, done *handled) (*streamSubscription, error) {
 	sub := &streamSubscription{
-		owner: s, topic: topic, consumer: consumer,
+		owner: s, topic: topic, consumer: consumer, before: done,
 		ended: make(chan struct{}), done: make(chan struct{}),
-		bySeq: make(map[uint64]struct{}),
+		bySeq: make(map[uint64]struct{}), seen: consumer.CachedInfo().AckFloor.Stream,
 	}
 	o := s.opts
 	sub.subscription = newSubscription(ctx, o.Lanes, sub,
 		retry{attempts: o.Attempts, first: o.FirstPause, longest: o.LongestPause, giveUp: o.GiveUp})
 	sub.bare = o.Bare
+	alive, err := s.announce(consumer)
+	if err != nil {
+		return nil, err
+	}
+	sub.alive = alive
 	consume, err := consumer.Consume(sub.receive,
 		jetstream.PullMaxMessages(min(o.MaxPending, 500)),
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
 			o.Logger.Warn("bus subscription is disturbed", "subject", topic, "err", err)
 		}))
 	if err != nil {
-		return nil, fmt.Errorf("subscribe to %s: %w", topic, err)
+		return nil, errors.Join(fmt.Errorf("subscribe to %s: %w", topic, err), alive.Unsubscribe())
 	}
 	sub.consume = consume
 	go sub.watch(ctx)
@@ -266,6 +244,10 @@ func (s *streamSubscription) receive(m jetstream.Msg) {
 	if !s.first(e.Sequence) {
 		return // delivered again while it is still here: the one we hold will be settled
 	}
+	if s.before.has(e.Sequence) {
+		s.ack(e)
+		return
+	}
 	if !s.accept(e) {
 		s.putBack(e)
 	}
@@ -278,6 +260,7 @@ func (s *streamSubscription) first(sequence uint64) bool {
 		return false
 	}
 	s.bySeq[sequence] = struct{}{}
+	s.seen = max(s.seen, sequence)
 	return true
 }
 
@@ -360,8 +343,12 @@ func (s *streamSubscription) finish(beat <-chan time.Time) {
 		}
 	}
 	<-s.consume.Closed()
+	if err := s.alive.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+		s.owner.opts.Logger.Warn("presence was not withdrawn", "subject", s.topic, "err", err)
+	}
 	s.giveBack()
 	s.forget()
+	close(s.out)
 }
 
 func (s *streamSubscription) reportAbandoned(n int) {
@@ -370,37 +357,64 @@ func (s *streamSubscription) reportAbandoned(n int) {
 	}
 }
 
-// giveBack returns what was not started in the stream's order, then waits until
-// the broker has taken note of every acknowledgement: it does so behind the
-// connection's back, and a server that is stopped right away would forget them.
+// giveBack returns what was not started, in the stream's order, to the group's
+// other members. The last one leaves a note for the next, and before that waits
+// until the broker has taken note of every acknowledgement: it does so behind
+// the connection's back, and a server that is stopped right away would forget
+// them.
 func (s *streamSubscription) giveBack() {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	back, left := s.unhandled()
+	if own := s.consumer.CachedInfo(); s.owner.alive(ctx, own.Stream, own.Name) {
+		s.nakAll(back)
+		return
+	}
+	info := s.settled(ctx, len(left))
+	if info == nil {
+		return
+	}
+	if done := s.before.and(s.seen, left); info.NumAckPending > 0 || done.upto > s.seen {
+		s.owner.leave(ctx, info, done)
+	}
+}
+
+// unhandled returns what was not started, and the sequences of all that was not
+// handled: those, and what handlers did not finish in time.
+func (s *streamSubscription) unhandled() (back []*entry, left []uint64) {
 	s.backMu.Lock()
-	back := s.back
-	s.backMu.Unlock()
-	slices.SortFunc(back, func(a, b *entry) int { return cmp.Compare(a.Sequence, b.Sequence) })
+	defer s.backMu.Unlock()
+	slices.SortFunc(s.back, func(a, b *entry) int { return cmp.Compare(a.Sequence, b.Sequence) })
+	return slices.Clone(s.back), slices.Sorted(maps.Keys(s.bySeq))
+}
+
+func (s *streamSubscription) nakAll(back []*entry) {
 	for _, e := range back {
 		if err := e.raw.(jetstream.Msg).Nak(); err != nil {
 			s.owner.opts.Logger.Warn("message was not given back; it comes again later", "subject", e.Subject, "err", err)
 		}
 	}
-	s.settled(len(back))
 }
 
-// settled polls the broker, for at most two seconds.
-func (s *streamSubscription) settled(back int) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
+// settled polls the broker until nothing is pending but what is left and what
+// was on its way here when the subscription ended. It returns nil when that
+// cannot be found out, or is not so, because another member left things behind.
+func (s *streamSubscription) settled(ctx context.Context, left int) *jetstream.ConsumerInfo {
 	pause := time.NewTicker(5 * time.Millisecond)
 	defer pause.Stop()
 	for {
 		info, err := s.consumer.Info(ctx)
-		if err != nil || info.NumAckPending <= back {
-			return // an error here means the broker is gone, and with it what could be asked
+		if err != nil {
+			return nil // the broker is gone, and with it what could be asked
+		}
+		underWay := int(info.Delivered.Stream - min(s.seen, info.Delivered.Stream))
+		if info.NumAckPending == left+underWay {
+			return info
 		}
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
-			return
+			return nil
 		}
 	}
 }

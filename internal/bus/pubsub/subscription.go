@@ -90,6 +90,8 @@ func (s *subscription) release(e *entry) {
 
 // drain stops handing out and waits until all that was handed out is settled,
 // but no longer than patience. It returns how many deliveries were abandoned.
+// The caller closes out when everything else is done: to the router that is the
+// sign that the subscription is over.
 func (s *subscription) drain(patience time.Duration) (abandoned int) {
 	s.refuse()
 	s.senders.Wait()
@@ -100,7 +102,6 @@ func (s *subscription) drain(patience time.Duration) (abandoned int) {
 	case <-timer.C:
 	}
 	close(s.forced)
-	close(s.out)
 	s.endContexts(func(*messageContext) bool { return true }, context.Canceled)
 	s.mu.Lock()
 	defer s.mu.Unlock()

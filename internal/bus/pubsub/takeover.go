@@ -1,0 +1,175 @@
+package pubsub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// A consumer remembers what it delivered and what was acknowledged. When the
+// process that held the rest is gone, the broker would deliver new messages
+// first and the held ones only after AckWait: out of order. So the first member
+// of a group that starts sets the consumer back to its acknowledgement floor.
+// What was acknowledged beyond the floor would then be delivered again; a
+// graceful stop therefore notes with the consumer what it left, and the next
+// start passes over the rest. After a hard stop there is no such note, and up
+// to MaxPending handled messages are delivered again.
+
+// presenceWait bounds the question whether the group has a living member. The
+// broker answers at once when nobody listens.
+const presenceWait = time.Second
+
+// Metadata of a consumer that was left by its last member.
+const (
+	metaUpto = "parley-upto" // last sequence that came
+	metaLeft = "parley-left" // those up to it that were not handled: 3-5,9
+)
+
+// handled is what a group has handled although the broker delivers it again.
+type handled struct {
+	upto uint64
+	left []span // in order
+}
+
+type span struct{ from, to uint64 }
+
+func (h *handled) has(sequence uint64) bool {
+	if h == nil || sequence > h.upto {
+		return false
+	}
+	_, left := slices.BinarySearchFunc(h.left, sequence, func(s span, sequence uint64) int {
+		switch {
+		case s.to < sequence:
+			return -1
+		case s.from > sequence:
+			return 1
+		}
+		return 0
+	})
+	return !left
+}
+
+// and returns what is handled after everything up to seen came and was handled
+// but for left. What was known about later ones still holds.
+func (h *handled) and(seen uint64, left []uint64) *handled {
+	next := &handled{upto: seen}
+	for _, sequence := range left {
+		if n := len(next.left); n > 0 && next.left[n-1].to+1 == sequence {
+			next.left[n-1].to = sequence
+			continue
+		}
+		next.left = append(next.left, span{sequence, sequence})
+	}
+	if h == nil || h.upto <= seen {
+		return next
+	}
+	next.upto = h.upto
+	for _, s := range h.left {
+		if s.to > seen {
+			next.left = append(next.left, span{max(s.from, seen+1), s.to})
+		}
+	}
+	return next
+}
+
+// takeOver returns the group's consumer, set back if no member of the group is
+// alive.
+func (s *StreamSubscriber) takeOver(ctx context.Context, topic string) (jetstream.Consumer, *handled, error) {
+	stream, err := s.stream(ctx, topic)
+	if err != nil {
+		return nil, nil, fmt.Errorf("stream of %s: %w", topic, err)
+	}
+	name := stream.CachedInfo().Config.Name
+	old, err := stream.Consumer(ctx, DurableName(s.opts.Group, topic))
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil, nil, fmt.Errorf("consumer of %s: %w", topic, err)
+	}
+	var done *handled
+	if err == nil && !s.alive(ctx, name, old.CachedInfo().Name) {
+		if done, err = s.setBack(ctx, name, old.CachedInfo()); err != nil {
+			return nil, nil, err
+		}
+	}
+	consumer, err := s.consumer(ctx, topic) // without the note
+	return consumer, done, err
+}
+
+func (s *StreamSubscriber) setBack(ctx context.Context, stream string, info *jetstream.ConsumerInfo) (*handled, error) {
+	done, err := readNote(info.Config.Metadata)
+	if err != nil {
+		return nil, fmt.Errorf("consumer %s: %w", info.Name, err)
+	}
+	if info.NumAckPending == 0 {
+		return done, nil
+	}
+	if _, err := s.js.ResetConsumer(ctx, stream, info.Name); err != nil {
+		return nil, fmt.Errorf("set consumer %s back: %w", info.Name, err)
+	}
+	return done, nil
+}
+
+// leave notes with the consumer what was handled.
+func (s *StreamSubscriber) leave(ctx context.Context, info *jetstream.ConsumerInfo, done *handled) {
+	config := info.Config
+	config.Metadata = done.note()
+	if _, err := s.js.UpdateConsumer(ctx, info.Stream, config); err != nil {
+		s.opts.Logger.Warn("handled messages may come again after a restart", "consumer", info.Name, "err", err)
+	}
+}
+
+func (h *handled) note() map[string]string {
+	left := make([]string, len(h.left))
+	for i, s := range h.left {
+		left[i] = fmt.Sprintf("%d-%d", s.from, s.to)
+	}
+	return map[string]string{metaUpto: strconv.FormatUint(h.upto, 10), metaLeft: strings.Join(left, ",")}
+}
+
+func readNote(meta map[string]string) (*handled, error) {
+	if meta[metaUpto] == "" {
+		return nil, nil
+	}
+	upto, err := strconv.ParseUint(meta[metaUpto], 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("note of the last stop: %w", err)
+	}
+	h := &handled{upto: upto}
+	for part := range strings.FieldsFuncSeq(meta[metaLeft], func(r rune) bool { return r == ',' }) {
+		var s span
+		if _, err := fmt.Sscanf(part, "%d-%d", &s.from, &s.to); err != nil {
+			return nil, fmt.Errorf("note of the last stop: %w", err)
+		}
+		h.left = append(h.left, s)
+	}
+	return h, nil
+}
+
+// presence is the subject on which a living member answers.
+func presence(stream, consumer string) string { return "_parley.alive." + stream + "." + consumer }
+
+func (s *StreamSubscriber) announce(c jetstream.Consumer) (*nats.Subscription, error) {
+	info := c.CachedInfo()
+	sub, err := s.js.Conn().Subscribe(presence(info.Stream, info.Name), func(m *nats.Msg) {
+		_ = m.Respond(nil) // the one who asks has a time-out
+	})
+	if err != nil {
+		return nil, fmt.Errorf("announce presence: %w", err)
+	}
+	return sub, nil
+}
+
+// alive asks whether the group has a member. No answer in time is a no: a
+// member that is cut off cannot acknowledge either.
+func (s *StreamSubscriber) alive(ctx context.Context, stream, consumer string) bool {
+	ctx, cancel := context.WithTimeout(ctx, presenceWait)
+	defer cancel()
+	_, err := s.js.Conn().RequestWithContext(ctx, presence(stream, consumer), nil)
+	return err == nil
+}
