@@ -194,9 +194,9 @@ type streamSubscription struct {
 	done     chan struct{} // everything is settled and out is closed
 
 	backMu sync.Mutex
-	back   []*entry // to be given back at the end, in the stream's order
+	back   []*entry            // to be given back at the end, in the stream's order
 	bySeq  map[uint64]struct{} // came, and not acknowledged
-	seen   uint64 // the highest sequence that came, or the floor at the start; settled once receive is no longer called
+	seen   uint64              // the highest sequence that came, or the floor at the start; settled once receive is no longer called
 }
 
 // start runs two goroutines that live until the subscription is done: the
