@@ -34,6 +34,7 @@ type mark struct {
 	position events.Position
 	event    ordinal   // events applied
 	recorded time.Time // of the last event
+	id       events.ID // of the last event
 }
 
 // generation is the writing side of one file. It belongs to one goroutine at a
@@ -91,9 +92,10 @@ const createMark = `
 	CREATE TABLE progress (
 	  position INTEGER NOT NULL, position_prepare INTEGER NOT NULL, -- of the last event applied
 	  events INTEGER NOT NULL,                                      -- applied since the beginning of the log
-	  recorded INTEGER                                              -- when the log took the last one
+	  recorded INTEGER,                                             -- when the log took the last one
+	  event_id TEXT                                                 -- of the last one
 	);
-	INSERT INTO progress VALUES (0, 0, 0, NULL);`
+	INSERT INTO progress VALUES (0, 0, 0, NULL, NULL);`
 
 // openGeneration continues a file that a manifest names.
 func openGeneration(path string, limit int) (*generation, error) {
@@ -155,12 +157,15 @@ func pragmaInt(conn *sqlite.Conn, name string) (int64, error) {
 
 func readMark(conn *sqlite.Conn) (m mark, err error) {
 	found := false
-	err = sqlitex.Execute(conn, "SELECT position, position_prepare, events, recorded FROM progress", &sqlitex.ExecOptions{
+	err = sqlitex.Execute(conn, "SELECT position, position_prepare, events, recorded, event_id FROM progress", &sqlitex.ExecOptions{
 		ResultFunc: func(stmt *sqlite.Stmt) error {
 			found = true
 			m.position = events.Position{Commit: uint64(stmt.ColumnInt64(0)), Prepare: uint64(stmt.ColumnInt64(1))}
 			m.event, m.recorded = stmt.ColumnInt64(2), columnInstant(stmt, 3)
-			return nil
+			if stmt.ColumnIsNull(4) {
+				return nil
+			}
+			return m.id.UnmarshalText([]byte(stmt.ColumnText(4)))
 		},
 	})
 	if err == nil && !found {
@@ -170,12 +175,12 @@ func readMark(conn *sqlite.Conn) (m mark, err error) {
 }
 
 func writeMark(conn *sqlite.Conn, m mark) error {
-	var recorded any
-	if !m.recorded.IsZero() {
-		recorded = m.recorded.UnixMilli()
+	var recorded, id any
+	if m.event > 0 {
+		recorded, id = m.recorded.UnixMilli(), m.id.String()
 	}
-	return sqlitex.Execute(conn, "UPDATE progress SET position = ?, position_prepare = ?, events = ?, recorded = ?",
-		&sqlitex.ExecOptions{Args: []any{int64(m.position.Commit), int64(m.position.Prepare), m.event, recorded}})
+	return sqlitex.Execute(conn, "UPDATE progress SET position = ?, position_prepare = ?, events = ?, recorded = ?, event_id = ?",
+		&sqlitex.ExecOptions{Args: []any{int64(m.position.Commit), int64(m.position.Prepare), m.event, recorded, id}})
 }
 
 // goLive ends the filling of a new file: indexes are made, the file is synced
@@ -256,7 +261,7 @@ func (g *generation) applyInside(batch store.Batch) error {
 		if err != nil {
 			return &EventError{Position: r.Position, Stream: r.Stream, Type: r.Type, Err: err}
 		}
-		next.recorded = stored(r.Recorded)
+		next.recorded, next.id = stored(r.Recorded), r.ID
 	}
 	next.position = batch.Upto
 	if err := errors.Join(g.fold.flush(), writeMark(g.conn, next)); err != nil {

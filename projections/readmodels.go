@@ -72,8 +72,10 @@ type ReadModels struct {
 // Open opens the read models in the folder, which is made if missing, and
 // starts nothing. A folder without read models, or with ones of another
 // version, gets a new, empty generation, which the first [ReadModels.Run] fills
-// from the log. A generation that cannot be used is refused with a
-// *DamagedError unless the options say otherwise.
+// from the log; and so does one whose last event is not in the log at its
+// position, as when the log was restored from a backup: after Open, what the
+// rows say is what this log says. A generation that cannot be used is refused
+// with a *DamagedError unless the options say otherwise.
 func Open(dir string, log store.LogReader, options *Options) (*ReadModels, error) {
 	rm := &ReadModels{dir: dir, log: log, options: options.withDefaults()}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -95,9 +97,8 @@ func Open(dir string, log store.LogReader, options *Options) (*ReadModels, error
 func (rm *ReadModels) openLive() error {
 	m, found, err := readManifest(rm.dir)
 	if err == nil && found && m.Version == Version && exists(filepath.Join(rm.dir, m.File)) {
-		rm.live, err = openGeneration(filepath.Join(rm.dir, m.File), rm.options.CacheRows/2)
-		if err == nil {
-			rm.manifest = m
+		var kept bool
+		if kept, err = rm.continueLive(m); kept {
 			return removeLeftovers(rm.dir, m)
 		}
 	}
@@ -105,6 +106,24 @@ func (rm *ReadModels) openLive() error {
 		return err
 	}
 	return rm.startFromZero(m)
+}
+
+// continueLive opens the generation that the manifest names. It is not kept
+// when it stands for events that the log does not have.
+func (rm *ReadModels) continueLive(m manifest) (kept bool, err error) {
+	g, err := openGeneration(filepath.Join(rm.dir, m.File), rm.options.CacheRows/2)
+	if err != nil {
+		return false, err
+	}
+	if kept, err = standsOn(context.Background(), rm.log, g.mark); kept {
+		rm.live, rm.manifest = g, m
+		return true, nil
+	}
+	if err == nil {
+		rm.options.Logger.Warn("the log does not have the last event of the read models; was it restored from a backup?",
+			"file", m.File, "position", g.mark.position, "event", g.mark.id)
+	}
+	return false, errors.Join(err, g.close())
 }
 
 func (rm *ReadModels) replaces(err error) bool {

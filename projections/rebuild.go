@@ -178,7 +178,8 @@ func (b *rebuild) foldAll(log iter.Seq2[decoded, error]) error {
 		if err != nil {
 			return eventError(d.recorded, err)
 		}
-		g.mark = mark{position: d.recorded.Position, event: g.mark.event + 1, recorded: stored(d.recorded.Recorded)}
+		g.mark = mark{position: d.recorded.Position, event: g.mark.event + 1,
+			recorded: stored(d.recorded.Recorded), id: d.recorded.ID}
 		if g.mark.event%tellEvery == 0 {
 			b.tell(Filling)
 		}
