@@ -38,8 +38,8 @@ func (w *writer) commit(requests []*request) {
 	}
 	if len(g.accepted) > 0 {
 		w.publish(g)
+		w.checkpoints.after(w.conn, g.bytes)
 	}
-	w.checkpoints.after(w.conn, g.bytes)
 }
 
 // answerAll answers those of the requests that have no answer yet.
@@ -76,6 +76,7 @@ func (w *writer) write(g *group, requests []*request) error {
 	if err != nil {
 		return err
 	}
+	w.checkpoints.begun.Add(1)
 	if err := exec(w.conn, "COMMIT"); err != nil {
 		return err
 	}
@@ -113,7 +114,7 @@ func (w *writer) repeatOrConflict(r *request, head store.Revision) error {
 		r.answer(store.Appended{}, conflict)
 		return nil
 	}
-	place := newCursor(r.stream, r.expected+1, store.Forwards, w.store.head.Load(), w.store.tails.unindexed(r.stream))
+	place := newCursor(r.stream, r.expected+1, store.Forwards, w.store.head.Load(), w.store.tails.unindexed(r.stream, r.expected+1))
 	positions, err := place.positions(w.conn, len(r.batch))
 	if err != nil {
 		return err

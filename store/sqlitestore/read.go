@@ -119,7 +119,11 @@ func (s *Store) ReadStream(ctx context.Context, stream string, from store.Revisi
 	return func(yield func(events.Recorded, error) bool) {
 		// The head comes first: what is behind it is cut off the tail.
 		head := s.head.Load()
-		place := newCursor(stream, from, direction, head, s.tails.unindexed(stream))
+		lowest := from
+		if direction == store.Backwards {
+			lowest = 0
+		}
+		place := newCursor(stream, from, direction, head, s.tails.unindexed(stream, lowest))
 		inChunks(ctx, s.pool, place.read)(yield)
 	}
 }

@@ -21,6 +21,15 @@ type span struct {
 
 func (s span) head() store.Revision { return s.first + store.Revision(s.count) - 1 }
 
+// since returns the span without what is before a revision of it, but always
+// with its last event.
+func (s span) since(from store.Revision) span {
+	skipped := min(from-s.first, store.Revision(s.count)-1)
+	s.first += skipped
+	s.count -= int32(skipped)
+	return s
+}
+
 func newTail(base uint64) *tail { return &tail{base: base, streams: map[string]span{}} }
 
 func (t *tail) upto() uint64 { return t.base + uint64(len(t.former)) }

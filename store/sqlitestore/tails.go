@@ -51,9 +51,11 @@ type run struct {
 
 func (r run) end() store.Revision { return r.first + store.Revision(len(r.positions)) }
 
-// unindexed returns the newest events of a stream. The index knows all that come
-// before first, and may already know some of these.
-func (t *tails) unindexed(stream string) run {
+// unindexed returns the newest events of a stream, without those that are before
+// revision from and not needed: a busy stream may have a hundred thousand here,
+// and what is read of it are the last few. The index knows all that come before
+// first, and may already know some of these.
+func (t *tails) unindexed(stream string, from store.Revision) run {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	var r run
@@ -61,12 +63,17 @@ func (t *tails) unindexed(stream string) run {
 		if part == nil {
 			continue
 		}
-		if s, ok := part.streams[stream]; ok {
-			if r.positions == nil {
-				r.first = s.first
-			}
-			r.positions = append(r.positions, part.positions(s)...)
+		s, ok := part.streams[stream]
+		if !ok {
+			continue
 		}
+		if s.first <= from {
+			r, s = run{}, s.since(from)
+		}
+		if r.positions == nil {
+			r.first = s.first
+		}
+		r.positions = append(r.positions, part.positions(s)...)
 	}
 	return r
 }
