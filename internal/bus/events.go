@@ -140,7 +140,8 @@ func (p *EventPublisher) publish(ctx context.Context) error {
 		if mark, err = p.publishBatch(batch, mark); err != nil {
 			return err
 		}
-		p.mark.Store(&mark)
+		reached := mark // readers keep the pointer
+		p.mark.Store(&reached)
 	}
 	return ctx.Err()
 }
