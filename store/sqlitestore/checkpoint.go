@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"errors"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 
 	"zombiezen.com/go/sqlite"
@@ -24,11 +25,22 @@ const (
 // commits. A checkpoint beside commits never catches up with the last one, so
 // when the log has become long the writer does the last few pages itself,
 // between two groups; then the log starts again from its beginning.
+//
+// A checkpoint begins only when a group was committed since the last one ended,
+// hence never on a write-ahead log that is completely in the file. SQLite before
+// 3.51.3 could lose commits there.
 type checkpointer struct {
 	conn   *sqlite.Conn // used by run only
 	logger *slog.Logger
 	nudges chan struct{} // closed by stop
 	length atomic.Int64  // pages in the write-ahead log, when it is too long
+
+	// begun and committed count groups. The writer raises begun before a
+	// COMMIT and committed after it.
+	begun, committed atomic.Int64
+
+	mu      sync.Mutex // held for a checkpoint
+	covered int64      // begun at the end of the last checkpoint: no group behind it can be in the file
 
 	// pending belongs to the writer: bytes committed since the last nudge.
 	pending int
@@ -40,32 +52,23 @@ func newCheckpointer(conn *sqlite.Conn, logger *slog.Logger) *checkpointer {
 
 func (c *checkpointer) stop() { close(c.nudges) }
 
-// run checkpoints when nudged, until stopped. An error is no loss: the pages
-// stay in the write-ahead log and are written again by the next checkpoint.
+// run checkpoints when nudged, until stopped.
 func (c *checkpointer) run() {
 	for range c.nudges {
-		length, left, err := checkpoint(c.conn, "PASSIVE")
-		if err != nil {
-			c.logger.Error("checkpoint failed; the next one tries again", "err", err)
-			continue
-		}
+		c.mu.Lock()
+		length, left := c.advance(c.conn, "PASSIVE")
+		c.mu.Unlock()
 		if length >= wrapFrames && left < wrapFrames/4 {
 			c.length.Store(length)
 		}
 	}
 }
 
-// after is called by the writer, on its connection, when it has committed.
+// after is called by the writer, on its connection, when it has committed a
+// group.
 func (c *checkpointer) after(conn *sqlite.Conn, bytes int) {
-	if length := c.length.Swap(0); length > 0 {
-		mode := "PASSIVE"
-		if length >= truncateFrames {
-			mode = "TRUNCATE"
-		}
-		if _, _, err := checkpoint(conn, mode); err != nil {
-			c.logger.Error("checkpoint failed; the next one tries again", "err", err)
-		}
-	}
+	c.committed.Store(c.begun.Load())
+	c.wrap(conn)
 	if c.pending += bytes; c.pending < checkpointEvery {
 		return
 	}
@@ -74,6 +77,36 @@ func (c *checkpointer) after(conn *sqlite.Conn, bytes int) {
 	case c.nudges <- struct{}{}:
 	default:
 	}
+}
+
+// wrap does the last pages of a log that has become long, unless run is at work,
+// which will say so again.
+func (c *checkpointer) wrap(conn *sqlite.Conn) {
+	if c.length.Load() == 0 || !c.mu.TryLock() {
+		return
+	}
+	defer c.mu.Unlock()
+	mode := "PASSIVE"
+	if c.length.Swap(0) >= truncateFrames {
+		mode = "TRUNCATE"
+	}
+	c.advance(conn, mode)
+}
+
+// advance makes a checkpoint if there is something new, and returns as
+// checkpoint does. An error is no loss: the pages stay in the write-ahead log
+// and are written again by the next checkpoint.
+func (c *checkpointer) advance(conn *sqlite.Conn, mode string) (length, left int64) {
+	if c.committed.Load() <= c.covered {
+		return 0, 0
+	}
+	length, left, err := checkpoint(conn, mode)
+	if err != nil {
+		c.logger.Error("checkpoint failed; the next one tries again", "err", err)
+		return 0, 0
+	}
+	c.covered = c.begun.Load()
+	return length, left
 }
 
 // checkpoint returns the pages in the write-ahead log and how many of them are

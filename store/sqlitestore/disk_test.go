@@ -77,3 +77,26 @@ func walBytes(t *testing.T, path string) int64 {
 	require.NoError(t, err)
 	return info.Size()
 }
+
+func TestACheckpointBeginsOnlyWhenSomethingWasCommittedSinceTheLast(t *testing.T) {
+	s, err := Open(filepath.Join(t.TempDir(), "log.db"), nil)
+	require.NoError(t, err)
+	c := s.writer.checkpoints
+	advance := func() int64 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		length, left := c.advance(c.conn, "PASSIVE")
+		require.Zero(t, left)
+		return length
+	}
+	require.Zero(t, advance())
+	for i := range 3 {
+		_, err = s.Append(t.Context(), "conversation-1", store.Revision(i-1), event(i))
+		require.NoError(t, err)
+		_, err = s.Append(t.Context(), "conversation-1", 100, event(0)) // the groups before are wholly done
+		require.Error(t, err)
+		require.Positive(t, advance())
+		require.Zero(t, advance())
+	}
+	require.NoError(t, s.Close())
+}
