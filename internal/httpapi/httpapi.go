@@ -61,9 +61,9 @@ func (c Config) ready(w http.ResponseWriter, _ *http.Request) {
 func (c Config) admin(next http.HandlerFunc) http.Handler {
 	want := sha256.Sum256([]byte(c.Token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		got := sha256.Sum256([]byte(token))
-		if c.Token == "" || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+		if c.Token == "" || !bearer || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="parley"`)
 			answer(w, http.StatusUnauthorized, map[string]string{"error": "the data folder's admin token is needed"})
 			return

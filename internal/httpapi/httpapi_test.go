@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"net/http"
@@ -65,4 +66,80 @@ func TestRebuildStreamsItsStepsAndEndsWithTheResult(t *testing.T) {
 	require.Equal(t, "{\"events\":3}\n{\"done\":true}\n", w.Body.String())
 	w = get(t, h, "POST", "/admin/projections/other/rebuild", "secret")
 	require.Equal(t, "{\"error\":\"no such projection\"}\n", w.Body.String())
+}
+
+func TestOtherMethodsAndPathsAreRefused(t *testing.T) {
+	h := httpapi.New(config())
+	for _, r := range []struct {
+		method, path string
+		status       int
+		allow        string
+	}{
+		{"POST", "/healthz", 405, "GET, HEAD"},
+		{"DELETE", "/readyz", 405, "GET, HEAD"},
+		{"GET", "/admin/projections/main/rebuild", 405, "POST"},
+		{"GET", "/", 404, ""},
+		{"GET", "/healthz/more", 404, ""},
+		{"POST", "/admin/projections/rebuild", 404, ""},
+		{"POST", "/admin/projections/a/b/rebuild", 404, ""},
+	} {
+		t.Run(r.method+" "+r.path, func(t *testing.T) {
+			w := get(t, h, r.method, r.path, "secret")
+			require.Equal(t, r.status, w.Code)
+			require.Equal(t, r.allow, w.Header().Get("Allow"))
+		})
+	}
+	require.Equal(t, 200, get(t, h, "HEAD", "/healthz", "").Code, "what a load balancer asks")
+}
+
+func TestAnswersSayThatTheyAreJSON(t *testing.T) {
+	h := httpapi.New(config(httpapi.Check{Name: "log"}))
+	require.Equal(t, "application/json", get(t, h, "GET", "/healthz", "").Header().Get("Content-Type"))
+	w := get(t, h, "GET", "/readyz", "")
+	require.Equal(t, "application/json", w.Header().Get("Content-Type"))
+	require.JSONEq(t, `{"ready":true,"checks":[{"name":"log"}]}`, w.Body.String())
+	w = get(t, h, "POST", "/admin/projections/main/rebuild", "")
+	require.Equal(t, `Bearer realm="parley"`, w.Header().Get("WWW-Authenticate"))
+	require.JSONEq(t, `{"error":"the data folder's admin token is needed"}`, w.Body.String())
+	require.Equal(t, "application/x-ndjson", get(t, h, "POST", "/admin/projections/main/rebuild", "secret").Header().Get("Content-Type"))
+}
+
+func TestATokenInAnotherSchemeIsRefused(t *testing.T) {
+	h := httpapi.New(config())
+	for _, header := range []string{"secret", "Basic secret", "bearer secret", "Bearer  secret", "Bearer Bearer secret"} {
+		r := httptest.NewRequest(http.MethodPost, "/admin/projections/main/rebuild", nil)
+		r.Header.Set("Authorization", header)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		require.Equal(t, 401, w.Code, header)
+	}
+}
+
+// A client that leaves ends the rebuild it asked for.
+func TestRebuildEndsWhenTheClientLeaves(t *testing.T) {
+	begun := make(chan struct{})
+	ended := make(chan error, 1)
+	c := config()
+	c.Rebuild = func(ctx context.Context, _ string, step func(any)) error {
+		step(map[string]int{"events": 0})
+		close(begun)
+		<-ctx.Done()
+		ended <- ctx.Err()
+		return ctx.Err()
+	}
+	server := httptest.NewServer(httpapi.New(c))
+	t.Cleanup(server.Close)
+	ctx, leave := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/admin/projections/main/rebuild", nil)
+	require.NoError(t, err)
+	r.Header.Set("Authorization", "Bearer secret")
+	response, err := server.Client().Do(r)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = response.Body.Close() })
+	<-begun
+	line, err := bufio.NewReader(response.Body).ReadString('\n')
+	require.NoError(t, err, "a step is sent when it is made")
+	require.Equal(t, "{\"events\":0}\n", line)
+	leave()
+	require.ErrorIs(t, <-ended, context.Canceled)
 }
