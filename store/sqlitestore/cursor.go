@@ -43,9 +43,11 @@ func (c *cursor) forwards(conn *sqlite.Conn, limit int) ([]uint64, error) {
 	if c.beforeTail(c.next) {
 		err := c.scan(conn, rowsUpwards, func(r run) bool {
 			for ; c.next >= r.first && c.next < r.end() && c.beforeTail(c.next) && len(list) < limit; c.next++ {
-				if position := r.positions[c.next-r.first]; position <= c.head {
-					list = append(list, position)
+				position := r.positions[c.next-r.first]
+				if position > c.head { // appended and indexed since the read began
+					return false
 				}
+				list = append(list, position)
 			}
 			return c.next >= r.end() && c.beforeTail(c.next) && len(list) < limit
 		})

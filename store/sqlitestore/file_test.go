@@ -273,4 +273,43 @@ func TestEveryStreamIsTheSameBeforeAndAfterItIsIndexed(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
+// A chunk of events this large ends before the positions that were found for it.
+func TestAReaderThatPausesSeesNoHoleWhenItsStreamIsIndexedMeanwhile(t *testing.T) {
+	const n = 40
+	path := filepath.Join(t.TempDir(), "log.db")
+	s := open(t, path, nil)
+	for i := range n {
+		batch := proposed(-i)
+		batch[0].Data = fmt.Appendf(nil, "%q", strings.Repeat("x", 100<<10))
+		_, err := s.Append(t.Context(), "conversation-large", store.Revision(i-1), batch)
+		require.NoError(t, err)
+	}
+	require.NoError(t, s.Close()) // which indexes everything
+	s = open(t, path, &sqlitestore.Options{TailEvents: 16})
+	r := openReader(t, path)
+	length := n
+	for round, reading := range []store.StreamReader{s, r} {
+		want, got := length, 0
+		for e, err := range reading.ReadStream(t.Context(), "conversation-large", 0, store.Forwards) {
+			require.NoError(t, err)
+			require.EqualValues(t, got, e.Revision)
+			if got++; got > 1 {
+				continue
+			}
+			for range 5 {
+				_, err := s.Append(t.Context(), "conversation-large", store.Revision(length-1), proposed(1000+length))
+				require.NoError(t, err)
+				length++
+			}
+			for i := range 60 {
+				_, err := s.Append(t.Context(), fmt.Sprint("conversation-", round), store.Revision(i-1), proposed(100*round+i))
+				require.NoError(t, err)
+			}
+		}
+		require.Equal(t, want, got)
+	}
+	require.NoError(t, r.Close())
+	require.NoError(t, s.Close())
+}
+
 func splitStatements(text string) []string { return strings.Split(text, ";") }

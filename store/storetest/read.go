@@ -3,6 +3,7 @@ package storetest
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -56,7 +57,8 @@ func testRead(t *testing.T, h Harness) {
 			require.Len(t, l.all(t), 30)
 			l.must(t, l.stream(9), store.NoStream, l.batch("after", 1))
 		},
-		"readers that pause block neither writers nor readers": testPausedReaders,
+		"readers that pause block neither writers nor readers":     testPausedReaders,
+		"a reader that pauses while its stream grows sees no hole": testPausedWhileGrowing,
 	})
 }
 
@@ -152,5 +154,44 @@ func testPausedReaders(t *testing.T, l *log) {
 	close(release)
 	for range readers {
 		require.Equal(t, 30, <-counts)
+	}
+}
+
+// testPausedWhileGrowing has events so large that no backend reads them all at
+// once, and a stream whose place is known in every way a backend may have:
+// long known, and new.
+func testPausedWhileGrowing(t *testing.T, l *log) {
+	const n = 40
+	for i := range n {
+		batch := l.batch(fmt.Sprint("large ", i), 1)
+		batch[0].Data = fmt.Appendf(nil, "%q", strings.Repeat("x", 64<<10))
+		l.must(t, l.stream(1), store.Revision(i)-1, batch)
+	}
+	l.traffic(t, 2)
+	length := store.Revision(n)
+	for round, direction := range []store.Direction{store.Forwards, store.Backwards} {
+		want := l.read(t, l.stream(1))
+		from := store.Revision(0)
+		if direction == store.Backwards {
+			slices.Reverse(want)
+			from = store.End
+		}
+		var got []events.Recorded
+		for e, err := range l.ReadStream(t.Context(), l.stream(1), from, direction) {
+			require.NoError(t, err)
+			if got = append(got, e); len(got) == 1 {
+				l.must(t, l.stream(1), length-1, l.batch(fmt.Sprint("growth ", round), 5))
+				length += 5
+				l.traffic(t, 3+round)
+			}
+		}
+		require.Equal(t, ids(want), ids(got))
+	}
+}
+
+// traffic makes the rest of the log go on, in a stream of its own.
+func (l *log) traffic(t testing.TB, stream int) {
+	for i := range 12 {
+		l.must(t, l.stream(stream), store.Revision(8*i)-1, l.batch(fmt.Sprint("traffic ", stream, i), 8))
 	}
 }
