@@ -89,10 +89,21 @@ func (s State) Holds(c Claim) bool {
 	case ClaimUniqueName:
 		return c.Value != "" && s.UniqueName == c.Value && s.Service == c.Scope && s.Conversation == c.Ref
 	case ClaimAddressPair:
-		return open && s.Account == c.Scope && pairValue(s.Participants[c.Ref].Binding) == c.Value && c.Value != ""
+		return open && s.Account == c.Scope && s.hasPair(c.Value)
 	case ClaimGroup:
 		m := s.members()
 		return open && s.Account == c.Scope && s.Conversation == c.Ref && len(m) >= minGroup && m.value() == c.Value
+	}
+	return false
+}
+
+// hasPair asks all participants, whichever of them the claim names: of two
+// rivals in one conversation the loser may have claimed last.
+func (s State) hasPair(value string) bool {
+	for _, p := range s.Participants {
+		if value != "" && pairValue(p.Binding) == value {
+			return true
+		}
 	}
 	return false
 }

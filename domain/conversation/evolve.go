@@ -95,7 +95,7 @@ func entered(e events.ConversationStateChanged) time.Time {
 func (s State) join(e events.ParticipantAdded) State {
 	s.Joined++
 	s.Bound += bound(e.Binding)
-	s.Since = e.At
+	s.Since = later(s.Since, e.At)
 	s.Participants = put(s.Participants, e.Participant, Participant{
 		Sid: e.Participant, Number: s.Joined, Identity: e.Identity, User: e.User, Binding: e.Binding,
 		Role: e.Role, Attributes: digest(e.Attributes), LastRead: noHorizon,
@@ -170,7 +170,7 @@ func (s State) post(e events.MessageAdded) State {
 	s.Messages = put(s.Messages, e.Message, m)
 	s.Receipts += len(m.Receipts)
 	s.NextIndex = e.Index + 1
-	s.Since = e.At
+	s.Since = later(s.Since, e.At)
 	return s
 }
 
@@ -253,4 +253,13 @@ func drop[V any](m map[string]V, key string) map[string]V {
 		return nil
 	}
 	return m
+}
+
+// later keeps activity from pulling a timer back: a command that waited carries
+// an instant before that of what overtook it.
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }

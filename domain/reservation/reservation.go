@@ -46,11 +46,9 @@ type Claim struct {
 }
 
 // Decide accepts every claim: that the former holder has let go was found out
-// before, and the expected revision keeps it true.
-func Decide(s State, c Claim) ([]events.Event, error) {
-	if s.Holder == c.Holder && s.Ref == c.Ref {
-		return nil, nil
-	}
+// before, and the expected revision keeps it true. A claim by the present holder
+// is an event too, because it ends what rivals have found out until then.
+func Decide(_ State, c Claim) ([]events.Event, error) {
 	return []events.Event{events.ReservationClaimed{Kind: c.Kind, Holder: c.Holder, Ref: c.Ref, At: c.At}}, nil
 }
 

@@ -188,6 +188,9 @@ func (a *aggregates[S]) transact(ctx context.Context, r *request, id string, d d
 				repeated = &before
 				return nil, sameBody(r, before)
 			}
+			if err := r.begin(); err != nil {
+				return nil, err
+			}
 			if err := r.expects(at.Revision); err != nil {
 				return nil, err
 			}

@@ -115,9 +115,9 @@ func (e *Engine) secure(ctx context.Context, r *request, stream string, c claim)
 		if err := e.reservations.view(ctx, id, func(s reservation.State) { seen = s }); err != nil {
 			return err
 		}
-		if seen.Holder == stream && seen.Ref == c.Ref {
-			return nil
-		}
+		// Being named already is not enough: a rival may have fenced this stream
+		// before it was read, and be about to take over from the claim as he saw
+		// it. So every claim is made anew, and he finds it changed.
 		if seen.Holder != "" && seen.Holder != stream {
 			if err := e.dispossess(ctx, r, stream, id, seen, c); err != nil {
 				return err

@@ -27,16 +27,18 @@ func createConversation() operation {
 				return Outcome{}, invalid("sid_mismatch", "sid", "sid and the aggregate named by the command differ")
 			}
 			c.Sid = id
-			if err := e.fillCreate(ctx, r, &c); err != nil {
-				return Outcome{}, err
-			}
 			return e.onConversation(ctx, r, id, func(s conversation.State) ([]events.Event, error) {
+				if err := e.fillCreate(ctx, r, &c); err != nil {
+					return nil, err
+				}
 				return conversation.Decide(s, c)
 			})
 		},
 	}
 }
 
+// fillCreate runs in the new conversation's lane, after it is known that the
+// command was not done before.
 func (e *Engine) fillCreate(ctx context.Context, r *request, c *conversation.Create) error {
 	if err := e.place(ctx, r); err != nil {
 		return err

@@ -114,7 +114,7 @@ func newAggregates[S any](e *Engine, log store.StreamLog, category string, evolv
 // that, and after any retryable failure, the same command id finds out.
 func (e *Engine) Execute(ctx context.Context, c Command) (Outcome, error) {
 	begun := e.options.Now()
-	outcome, err := e.admit(ctx, c, begun)
+	outcome, err := e.admit(ctx, c)
 	result := "ok"
 	failure := AsFailure(err)
 	if failure != nil {
@@ -138,7 +138,7 @@ func (e *Engine) known(commandType string) string {
 }
 
 // admit checks what can be checked without looking at any aggregate.
-func (e *Engine) admit(ctx context.Context, c Command, now time.Time) (Outcome, error) {
+func (e *Engine) admit(ctx context.Context, c Command) (Outcome, error) {
 	select {
 	case e.inFlight <- struct{}{}:
 		defer func() { <-e.inFlight }()
@@ -152,9 +152,6 @@ func (e *Engine) admit(ctx context.Context, c Command, now time.Time) (Outcome, 
 	if len(c.Body) > MaxBodyBytes {
 		return Outcome{}, &Failure{Kind: KindPayloadTooLarge, Code: "payload_too_large", Field: "data",
 			Message: fmt.Sprintf("A command's data is limited to %d bytes", MaxBodyBytes)}
-	}
-	if !c.Deadline.IsZero() && now.After(c.Deadline) {
-		return Outcome{}, &Failure{Kind: KindExpired, Code: "expired", Field: "deadline", Message: "The command's deadline has passed"}
 	}
 	if c.ID.IsZero() {
 		id, err := uuid.NewV7()
@@ -172,7 +169,7 @@ func (e *Engine) admit(ctx context.Context, c Command, now time.Time) (Outcome, 
 	if c.Actor.Kind == "" {
 		c.Actor.Kind = events.ActorAPI
 	}
-	return op.run(ctx, e, &request{Command: c, at: now.UTC()})
+	return op.run(ctx, e, &request{Command: c, now: e.options.Now, at: e.options.Now().UTC()})
 }
 
 // Drain waits until no command is in flight and lets none in any more.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -419,6 +420,105 @@ func TestAnAppendThatFailedIsDoneByTheSameCommandAgain(t *testing.T) {
 			require.Len(t, d.types(events.Stream(events.CategoryConversation, ch)), 2)
 		})
 	}
+}
+
+// rival is a log that lets somebody in before the first append to a stream.
+type rival struct {
+	store.Log
+	prefix string
+	before func()
+	once   sync.Once
+}
+
+func (h *rival) Append(ctx context.Context, stream string, expected store.Revision, batch []events.Proposed) (store.Appended, error) {
+	if h.before != nil && strings.HasPrefix(stream, h.prefix) {
+		h.once.Do(h.before)
+	}
+	return h.Log.Append(ctx, stream, expected, batch)
+}
+
+func TestAHolderThatTakesItsNameBackAndATakerCannotBothHaveIt(t *testing.T) {
+	log := memstore.New()
+	a := newDesk(t, log)
+	a.must("account.create", account, fields{})
+	ch := a.must("conversation.create", "", fields{"unique_name": "X"}).Sid
+	a.must("conversation.update", ch, fields{"unique_name": "Y"})
+
+	between := &rival{Log: log, prefix: "reservation-unique-name"}
+	between.before = func() { a.must("conversation.update", ch, fields{"unique_name": "X"}) } // B has fenced A and is about to claim
+	b := newDesk(t, between)
+	_, err := b.Execute(t.Context(), command(t, "conversation.create", "", fields{"unique_name": "X"}))
+	require.Equal(t, 50353, engine.AsFailure(err).Twilio)
+}
+
+func TestAPairIsHeldWhicheverParticipantClaimedItLast(t *testing.T) {
+	log := memstore.New()
+	between := &rival{Log: log, prefix: "reservation-address-pair"}
+	d := newDesk(t, between)
+	d.must("account.create", account, fields{})
+	d.withMessaging()
+	first := d.must("conversation.create", "", fields{}).Sid
+	second := d.must("conversation.create", "", fields{}).Sid
+	pair := fields{"address": from, "proxy_address": proxy}
+	node := engine.New(log, &engine.Options{DefaultAccount: account, Now: d.clock})
+	between.before = func() { // another node adds the same pair to the same conversation, all the way
+		_, err := node.Execute(t.Context(), command(t, "conversation.add-participant", first, pair))
+		require.NoError(t, err)
+	}
+	_, err := d.Execute(t.Context(), command(t, "conversation.add-participant", first, pair))
+	require.Equal(t, 50416, engine.AsFailure(err).Twilio)
+	_, err = d.Execute(t.Context(), command(t, "conversation.add-participant", second, pair))
+	require.Equal(t, 50416, engine.AsFailure(err).Twilio)
+}
+
+func TestARepeatAfterTheDeadlineGetsTheOutcomeOfWhatWasDone(t *testing.T) {
+	d := openDesk(t)
+	ch := d.must("conversation.create", "", fields{}).Sid
+	c := command(t, "conversation.add-message", ch, fields{"body": "once"})
+	c.ID, c.Deadline = events.NameID("deadline"), d.clock().Add(time.Second)
+	_, err := d.Execute(t.Context(), c)
+	require.NoError(t, err)
+	d.advance(2 * time.Second)
+	again, err := d.Execute(t.Context(), c)
+	require.NoError(t, err)
+	require.True(t, again.Repeated)
+	c.ID = events.NameID("late")
+	d.refused("expired", c)
+}
+
+func TestActivityThatWaitedDoesNotPullATimerBack(t *testing.T) {
+	between := &rival{Log: memstore.New(), prefix: "reservation-identity"}
+	d := newDesk(t, between)
+	d.must("account.create", account, fields{})
+	ch := d.must("conversation.create", "", fields{"timers": fields{"inactive": "PT60S"}}).Sid
+	begun := d.clock()
+	between.before = func() { // the claim takes long, and a message overtakes it
+		d.advance(20 * time.Second)
+		d.must("conversation.add-message", ch, fields{"body": "hello"})
+	}
+	d.must("conversation.add-participant", ch, fields{"identity": "alice"})
+	next, _, err := d.Advance(t.Context(), ch, begun)
+	require.NoError(t, err)
+	require.Equal(t, begun.Add(80*time.Second), next)
+}
+
+func TestAnAccountIsFoundMadeWhateverItsServiceWentThrough(t *testing.T) {
+	d := openDesk(t)
+	sid := domain.SID("AC", "second")
+	create := command(t, "account.create", sid, fields{})
+	create.ID = events.NameID("bootstrap")
+	_, err := d.Execute(t.Context(), create)
+	require.NoError(t, err)
+	service := domain.SID("IS", create.ID.String()+"/default-service")
+	for i := range engine.IdempotencyWindow + 1 {
+		c := command(t, "service.configure", service, fields{"reachability_enabled": i%2 == 0})
+		c.Account = sid
+		_, err := d.Execute(t.Context(), c)
+		require.NoError(t, err)
+	}
+	again, err := engine.New(d.log, &engine.Options{DefaultAccount: sid}).Execute(t.Context(), create)
+	require.NoError(t, err)
+	require.True(t, again.Repeated)
 }
 
 func TestDrainWaitsAndThenRefuses(t *testing.T) {

@@ -83,7 +83,7 @@ func (e *Engine) onConversation(ctx context.Context, r *request, id string, deci
 
 // belongs refuses a conversation of another account or service as if it did not
 // exist, and settles the two for the events' metadata.
-func (e *Engine) belongs(ctx context.Context, r *request, s conversation.State) error {
+func (e *Engine) belongs(_ context.Context, r *request, s conversation.State) error {
 	wanted := r.Account
 	if wanted == "" {
 		wanted = e.options.DefaultAccount
@@ -114,7 +114,7 @@ func (e *Engine) issue(ctx context.Context, r *request, s conversation.State) (c
 func conversationOperations() []operation {
 	return []operation{
 		createConversation(),
-		onConversation(func(ctx context.Context, e *Engine, r *request, s conversation.State, c *conversation.Update, i conversation.Issue) (err error) {
+		onConversation(func(ctx context.Context, e *Engine, _ *request, s conversation.State, c *conversation.Update, i conversation.Issue) (err error) {
 			c.Issue = i
 			if c.MessagingService != nil {
 				c.MessagingServices, err = e.messagingServices(ctx, s.Account)

@@ -23,7 +23,8 @@ const MaxBodyBytes = 256 << 10
 // request is a command on its way through the engine.
 type request struct {
 	Command
-	at    time.Time // the instant of the decision
+	now   func() time.Time
+	at    time.Time // the instant of the decision; moves with every attempt
 	hash  string
 	grant *grant
 }
@@ -99,6 +100,17 @@ func (r *request) sub(name, commandType, aggregate string) *request {
 	s.ExpectedRevision, s.grant = nil, nil
 	s.hash = hash(s.Type, s.Aggregate, r.hash)
 	return &s
+}
+
+// begin takes the instant of the decision, in the aggregate's lane: what is
+// decided later carries a later instant. A command whose deadline has passed by
+// then must not be done any more; one that was done is answered before.
+func (r *request) begin() error {
+	r.at = r.now().UTC()
+	if r.Deadline.IsZero() || !r.at.After(r.Deadline) {
+		return nil
+	}
+	return &Failure{Kind: KindExpired, Code: "expired", Field: "deadline", Message: "The command's deadline has passed"}
 }
 
 // expects checks what the caller knows of the stream's revision.

@@ -155,6 +155,31 @@ func (e *Engine) createService(ctx context.Context, r *request, c service.Create
 		return Outcome{}, err
 	}
 	r.Service = c.Sid
+	there, err := e.serviceIsThere(ctx, c.Sid)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if !there {
+		if err := e.createDefaultRoles(ctx, r, &c); err != nil {
+			return Outcome{}, err
+		}
+	}
+	return e.services.transact(ctx, r, c.Sid, decision[service.State]{
+		decide: func(s service.State) ([]events.Event, error) {
+			c.At = r.at
+			return service.Decide(s, c)
+		},
+	})
+}
+
+// serviceIsThere tells whether the service was ever created: a repeat must not
+// make roles again whose own commands are long forgotten.
+func (e *Engine) serviceIsThere(ctx context.Context, sid string) (there bool, err error) {
+	err = e.services.glance(ctx, sid, func(s service.State) { there = s.Service != "" })
+	return there, err
+}
+
+func (e *Engine) createDefaultRoles(ctx context.Context, r *request, c *service.Create) error {
 	var sids [4]string
 	for i, d := range role.Defaults() {
 		sub := r.sub(fmt.Sprintf("role-%d", i), role.Create{}.CommandType(), "")
@@ -163,13 +188,11 @@ func (e *Engine) createService(ctx context.Context, r *request, c service.Create
 		if _, err := e.roles.transact(ctx, sub, sids[i], decision[role.State]{
 			decide: func(s role.State) ([]events.Event, error) { return role.Decide(s, create) },
 		}); err != nil {
-			return Outcome{}, err
+			return err
 		}
 	}
-	c.At, c.Account, c.ServiceRole, c.CreatorRole, c.ConversationRole = r.at, r.Account, sids[1], sids[2], sids[3]
-	return e.services.transact(ctx, r, c.Sid, decision[service.State]{
-		decide: func(s service.State) ([]events.Event, error) { return service.Decide(s, c) },
-	})
+	c.Account, c.ServiceRole, c.CreatorRole, c.ConversationRole = r.Account, sids[1], sids[2], sids[3]
+	return nil
 }
 
 func runConfigureService(ctx context.Context, e *Engine, r *request, c service.Configure) (Outcome, error) {
@@ -212,9 +235,15 @@ func runCreateAccount(ctx context.Context, e *Engine, r *request, c account.Crea
 		return Outcome{}, err
 	}
 	r.Account, r.Aggregate = c.Account, c.Account
-	sub := r.sub("service", service.Create{}.CommandType(), c.DefaultService)
-	if _, err := e.createService(ctx, sub, service.Create{At: r.at, Account: c.Account, Sid: c.DefaultService, FriendlyName: "Default Service"}); err != nil {
+	var exists bool
+	if err := e.accounts.glance(ctx, c.Account, func(s account.State) { exists = s.Exists() }); err != nil {
 		return Outcome{}, err
+	}
+	if !exists {
+		sub := r.sub("service", service.Create{}.CommandType(), c.DefaultService)
+		if _, err := e.createService(ctx, sub, service.Create{Account: c.Account, Sid: c.DefaultService, FriendlyName: "Default Service"}); err != nil {
+			return Outcome{}, err
+		}
 	}
 	return e.accounts.transact(ctx, r, c.Account, decision[account.State]{
 		decide: func(s account.State) ([]events.Event, error) { return account.Decide(s, c) },
