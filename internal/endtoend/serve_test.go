@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/pprof"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -73,47 +74,74 @@ func serve(syncing string) (err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return models.Run(ctx) })
+	p := &publishing{log: log, done: make(chan error, 1)}
 	l := &lags{engine: engine.New(log, &engine.Options{DefaultAccount: account}), models: models}
 	if _, err := l.engine.Execute(ctx, engine.Command{Type: "account.create", Aggregate: account}); err != nil {
 		cancel()
 		return errors.Join(err, group.Wait())
 	}
-	out := &announced{Writer: os.Stdout, publish: func(url string) error { return publish(ctx, group, url, log) }}
-	err = bustest.Serve(filepath.Join(dir, "bus"), interval, l.execute, os.Stdin, out)
+	err = bustest.Serve(filepath.Join(dir, "bus"), interval, l.execute, ends{os.Stdin, p}, begins{os.Stdout, p})
 	cancel()
 	return errors.Join(err, group.Wait(), l.save())
 }
 
-// announced starts publishing events when the broker's address is told.
-type announced struct {
-	io.Writer
-	publish func(url string) error
+// publishing brings events out: it begins when the broker's address is told, and
+// ends before the broker does.
+type publishing struct {
+	log    *sqlitestore.Store
+	nc     *nats.Conn
+	cancel context.CancelFunc
+	done   chan error
 }
 
-func (a *announced) Write(line []byte) (int, error) {
-	if err := a.publish(string(line[:len(line)-1])); err != nil {
+func (p *publishing) begin(url string) (err error) {
+	if p.nc, err = nats.Connect(url); err != nil {
+		return err
+	}
+	publisher, err := bus.NewEventPublisher(p.nc, p.log, nil)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p.cancel = cancel
+	go func() { p.done <- publisher.Run(ctx) }()
+	return nil
+}
+
+func (p *publishing) end() error {
+	p.cancel()
+	defer p.nc.Close()
+	return <-p.done
+}
+
+// begins is where the broker's address is told to.
+type begins struct {
+	io.Writer
+	*publishing
+}
+
+func (b begins) Write(line []byte) (int, error) {
+	if err := b.begin(strings.TrimSpace(string(line))); err != nil {
 		return 0, err
 	}
-	return a.Writer.Write(line)
+	return b.Writer.Write(line)
 }
 
-func publish(ctx context.Context, group *errgroup.Group, url string, log *sqlitestore.Store) error {
-	nc, err := nats.Connect(url)
-	if err != nil {
-		return err
+// ends is what tells, by its end, that the benchmark is over.
+type ends struct {
+	io.Reader
+	*publishing
+}
+
+func (e ends) Read(into []byte) (int, error) {
+	n, err := e.Reader.Read(into)
+	if err == nil {
+		return n, nil
 	}
-	publisher, err := bus.NewEventPublisher(nc, log, nil)
-	if err != nil {
-		return err
+	if ended := e.end(); ended != nil {
+		return n, ended
 	}
-	group.Go(func() error {
-		defer nc.Close()
-		if err := publisher.Run(ctx); err != nil && !nc.IsClosed() && ctx.Err() == nil && nc.IsConnected() {
-			return err
-		}
-		return nil // the broker ends first
-	})
-	return nil
+	return n, err // io.Copy knows io.EOF by its face
 }
 
 func profile() (stop func(), err error) {
