@@ -45,7 +45,7 @@ func build(t *testing.T) *program {
 // spawn starts the server and does not wait for it.
 func (p *program) spawn() {
 	p.t.Helper()
-	c := exec.Command(p.binary, "serve", "--data", p.data, "--nats", p.nats, "--log-level", "warn", //nolint:noctx // it is killed, not cancelled
+	c := exec.Command(p.binary, "serve", "--data", p.data, "--nats", p.nats, "--log-level", "warn",
 		"--min-inactive-timer", "1s", "--min-closed-timer", "1s")
 	p.said = &bytes.Buffer{}
 	c.Stderr = p.said
@@ -83,7 +83,7 @@ func (p *program) ready() bool {
 		return false // not yet, or of the one that was killed
 	}
 	p.nats = strings.TrimPrefix(at.NATS, "nats://")
-	response, err := http.Get(at.HTTP + "/readyz") //nolint:noctx // on loopback, answered at once
+	response, err := http.Get(at.HTTP + "/readyz")
 	return err == nil && response.Body.Close() == nil && response.StatusCode == http.StatusOK
 }
 

@@ -149,7 +149,7 @@ func profile() (stop func(), err error) {
 	if path == "" {
 		return func() {}, nil
 	}
-	f, err := os.Create(path) //nolint:gosec // whoever profiles says where
+	f, err := os.Create(path)
 	if err != nil {
 		return nil, err
 	}
@@ -196,5 +196,5 @@ func (l *lags) save() error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, data, 0o600) //nolint:gosec // whoever measures says where
+	return os.WriteFile(path, data, 0o600)
 }
