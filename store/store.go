@@ -50,7 +50,9 @@ var (
 	// ErrClosed says the store was closed, or that an earlier commit failed and
 	// nothing more will be accepted until it is opened again.
 	ErrClosed = errors.New("store is closed")
-	// ErrUnavailable wraps passing troubles: the same call may succeed later.
+	// ErrUnavailable wraps passing troubles and failed commits: the same call
+	// may succeed later, perhaps once the log was opened again, and finds out
+	// whether this one did.
 	ErrUnavailable = errors.New("store is unavailable")
 	// ErrTooLarge refuses an event or batch over the limits; nothing is written.
 	ErrTooLarge = errors.New("event or batch is too large")

@@ -6,8 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/parley-engine/parley/events"
@@ -28,7 +30,8 @@ func TestAFullDiskStopsTheWriterAndLosesNothing(t *testing.T) {
 		_, err = s.Append(t.Context(), "conversation-1", acknowledged-1, event(int(acknowledged)))
 	}
 	require.ErrorContains(t, err, "disk is full")
-	require.NotErrorIs(t, err, store.ErrClosed, "the outcome of this one is unknown")
+	require.ErrorIs(t, err, store.ErrUnavailable)
+	require.ErrorContains(t, err, "outcome is unknown")
 
 	_, err = s.Append(t.Context(), "conversation-2", store.NoStream, event(9999))
 	require.ErrorIs(t, err, store.ErrClosed)
@@ -41,6 +44,61 @@ func TestAFullDiskStopsTheWriterAndLosesNothing(t *testing.T) {
 	require.Equal(t, int(acknowledged), count(t, s))
 	_, err = s.Append(t.Context(), "conversation-1", acknowledged-1, event(int(acknowledged)))
 	require.NoError(t, err, "sending it again finds out")
+	require.NoError(t, s.Close())
+}
+
+// TestACommitThatFailsHasAnUnknownOutcome has a constraint that SQLite looks at
+// when everything is written and the COMMIT begins.
+func TestACommitThatFailsHasAnUnknownOutcome(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log.db")
+	s, err := Open(path, nil)
+	require.NoError(t, err)
+	require.NoError(t, sqlitex.ExecuteScript(s.writer.conn, `
+		CREATE TEMP TABLE parent (id INTEGER PRIMARY KEY);
+		CREATE TEMP TABLE child (parent REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
+		CREATE TEMP TRIGGER orphan AFTER INSERT ON main.events WHEN new.stream = 'conversation-2'
+			BEGIN INSERT INTO child VALUES (1); END;`, nil))
+	require.NoError(t, sqlitex.ExecuteTransient(s.writer.conn, "PRAGMA foreign_keys = ON", nil))
+	_, err = s.Append(t.Context(), "conversation-1", store.NoStream, event(1))
+	require.NoError(t, err)
+
+	_, err = s.Append(t.Context(), "conversation-2", store.NoStream, event(2))
+	require.ErrorIs(t, err, store.ErrUnavailable)
+	require.NotErrorIs(t, err, store.ErrClosed)
+	require.ErrorContains(t, err, "outcome is unknown")
+	require.ErrorContains(t, err, "FOREIGN KEY")
+	_, err = s.Append(t.Context(), "conversation-1", 0, event(3))
+	require.ErrorIs(t, err, store.ErrClosed)
+	require.Equal(t, 1, count(t, s))
+	require.NoError(t, s.Close())
+
+	s, err = Open(path, nil)
+	require.NoError(t, err)
+	_, err = s.Append(t.Context(), "conversation-2", store.NoStream, event(2))
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+}
+
+func TestAShellThatHoldsTheWriteLockPutsAppendsOffAndLeavesTheLogOpen(t *testing.T) {
+	s, err := Open(filepath.Join(t.TempDir(), "log.db"), nil)
+	require.NoError(t, err)
+	s.writer.conn.SetBusyTimeout(time.Millisecond)
+	shell, err := sqlite.OpenConn(s.path, sqlite.OpenReadWrite)
+	require.NoError(t, err)
+	require.NoError(t, sqlitex.ExecuteTransient(shell, "BEGIN IMMEDIATE", nil))
+	for range 3 {
+		_, err = s.Append(t.Context(), "conversation-1", store.NoStream, event(0))
+		require.ErrorIs(t, err, store.ErrUnavailable)
+		require.NotErrorIs(t, err, store.ErrClosed)
+		require.ErrorContains(t, err, "another program")
+		require.Equal(t, sqlite.ResultError, sqlite.ErrCode(err), "not an error of SQLite")
+	}
+	require.Zero(t, count(t, s))
+	require.NoError(t, sqlitex.ExecuteTransient(shell, "ROLLBACK", nil))
+	require.NoError(t, shell.Close())
+	_, err = s.Append(t.Context(), "conversation-1", store.NoStream, event(0))
+	require.NoError(t, err)
+	require.Equal(t, 1, count(t, s))
 	require.NoError(t, s.Close())
 }
 

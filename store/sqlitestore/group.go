@@ -29,17 +29,37 @@ func (w *writer) commit(requests []*request) {
 		answerAll(requests, w.refusal())
 		return
 	}
+	if err := exec(w.conn, "BEGIN IMMEDIATE"); err != nil {
+		w.notBegun(requests, err)
+		return
+	}
 	g := &group{heads: map[string]store.Revision{}, next: w.store.head.Load() + 1, recorded: max(w.recorded, w.now().UnixNano())}
 	if err := w.write(g, requests); err != nil {
-		err = explain(err)
-		w.fail(errors.Join(err, w.rollBack()))
-		answerAll(requests, err)
+		w.giveUp(requests, err)
 		return
 	}
 	if len(g.accepted) > 0 {
 		w.publish(g)
 		w.checkpoints.after(w.conn, g.bytes)
 	}
+}
+
+// notBegun answers a group of which nothing was written. Somebody with a SQLite
+// shell who holds the write lock will give it back: the log stays open, and the
+// answer is no error of SQLite, which would mean a failed write to the caller.
+func (w *writer) notBegun(requests []*request, err error) {
+	if sqlite.ErrCode(err).ToPrimary() != sqlite.ResultBusy {
+		w.giveUp(requests, err)
+		return
+	}
+	answerAll(requests, fmt.Errorf("%w: nothing was written: another program holds the write lock of the log", store.ErrUnavailable))
+}
+
+// giveUp answers a group of which nobody knows what the disk has.
+func (w *writer) giveUp(requests []*request, err error) {
+	err = explain(err)
+	w.fail(errors.Join(err, w.rollBack()))
+	answerAll(requests, fmt.Errorf("%w: the outcome is unknown: %w", store.ErrUnavailable, err))
 }
 
 // answerAll answers those of the requests that have no answer yet.
@@ -59,11 +79,9 @@ func (w *writer) rollBack() error {
 	return sqlitex.ExecuteTransient(w.conn, "ROLLBACK", nil)
 }
 
-// write brings the accepted requests to disk; what conflicts is answered.
+// write brings the accepted requests to disk and ends the transaction; what
+// conflicts is answered.
 func (w *writer) write(g *group, requests []*request) error {
-	if err := exec(w.conn, "BEGIN IMMEDIATE"); err != nil {
-		return err
-	}
 	for _, r := range requests {
 		if err := w.decide(g, r); err != nil {
 			return err
