@@ -13,7 +13,7 @@ import (
 
 // IdempotencyWindow is how many commands back, per aggregate, a repeated command
 // is recognised. It is part of the folded state, so a restart forgets nothing.
-const IdempotencyWindow = 256
+const IdempotencyWindow = 1024
 
 // snapshotAfter is the number of folded events that makes a miss costly enough
 // to leave a snapshot behind.

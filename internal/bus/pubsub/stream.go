@@ -34,6 +34,10 @@ type StreamOptions struct {
 	Lanes *Lanes
 	// MaxPending bounds the messages held at a time, and with them the memory.
 	MaxPending int // default 4096
+	// Span bounds how far handling may run ahead of the oldest message that is
+	// not acknowledged. After a crash no more than that, and what the broker had
+	// not yet noted, comes again. Default 256.
+	Span int
 	// AckWait is after how much silence the broker takes a message back. Held
 	// messages are kept alive, so it bounds only the detection of a dead process.
 	AckWait time.Duration // default 30 s
@@ -78,6 +82,7 @@ func (o *StreamOptions) withDefaults() StreamOptions {
 	}
 	opts.Group = cmp.Or(opts.Group, "parley")
 	opts.MaxPending = cmp.Or(opts.MaxPending, 4096)
+	opts.Span = cmp.Or(opts.Span, 256)
 	opts.AckWait = cmp.Or(opts.AckWait, 30*time.Second)
 	opts.FirstPause = cmp.Or(opts.FirstPause, 100*time.Millisecond)
 	opts.LongestPause = cmp.Or(opts.LongestPause, 10*time.Second)
@@ -196,6 +201,7 @@ type streamSubscription struct {
 	backMu sync.Mutex
 	back   []*entry            // to be given back at the end, in the stream's order
 	bySeq  map[uint64]struct{} // came, and not acknowledged
+	moved  *sync.Cond          // on backMu: something was acknowledged, or the end began
 	seen   uint64              // the highest sequence that came, or the floor at the start; settled once receive is no longer called
 }
 
@@ -216,6 +222,7 @@ func (s *StreamSubscriber) start(ctx context.Context, topic string, consumer jet
 		return nil, err
 	}
 	sub.alive = alive
+	sub.moved = sync.NewCond(&sub.backMu)
 	consume, err := consumer.Consume(sub.receive,
 		jetstream.PullMaxMessages(min(o.MaxPending, 500)),
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
@@ -248,8 +255,37 @@ func (s *streamSubscription) receive(m jetstream.Msg) {
 		s.ack(e)
 		return
 	}
+	s.keepSpan(e.Sequence)
 	if !s.accept(e) {
 		s.putBack(e)
+	}
+}
+
+// keepSpan waits until the message is not too far ahead of the oldest one that
+// is not acknowledged, or until the end begins, which accepts nothing more.
+func (s *streamSubscription) keepSpan(sequence uint64) {
+	s.backMu.Lock()
+	defer s.backMu.Unlock()
+	for !isClosed(s.ended) && s.oldest(sequence)+uint64(s.owner.opts.Span) < sequence {
+		s.moved.Wait()
+	}
+}
+
+// oldest is the lowest sequence that is not acknowledged.
+func (s *streamSubscription) oldest(newest uint64) uint64 {
+	lowest := newest
+	for sequence := range s.bySeq {
+		lowest = min(lowest, sequence)
+	}
+	return lowest
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -271,6 +307,7 @@ func (s *streamSubscription) ack(e *entry) {
 	s.backMu.Lock()
 	defer s.backMu.Unlock()
 	delete(s.bySeq, e.Sequence)
+	s.moved.Broadcast()
 }
 
 // putBack keeps the delivery for the end: giving it back now would put it
@@ -282,7 +319,12 @@ func (s *streamSubscription) putBack(e *entry) {
 }
 
 // stop begins the end; done says when it is reached.
-func (s *streamSubscription) stop() { s.stopOnce.Do(func() { close(s.ended) }) }
+func (s *streamSubscription) stop() {
+	s.stopOnce.Do(func() { close(s.ended) })
+	s.backMu.Lock()
+	defer s.backMu.Unlock()
+	s.moved.Broadcast()
+}
 
 // watch keeps held messages alive until the end, and then brings it about.
 func (s *streamSubscription) watch(ctx context.Context) {
@@ -301,6 +343,7 @@ func (s *streamSubscription) watch(ctx context.Context) {
 		}
 		break
 	}
+	s.stop() // whatever ended it, receive must not wait any more
 	s.finish(beat.C)
 }
 

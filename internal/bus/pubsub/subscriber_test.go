@@ -354,3 +354,38 @@ func TestStopRightAfterAStartKeepsWhatTheLastStopNoted(t *testing.T) {
 func keeping(topic string) jetstream.StreamConfig {
 	return jetstream.StreamConfig{Name: "KEEP", Subjects: []string{topic}}
 }
+
+func TestHandlingRunsNoFurtherAheadOfAStuckMessageThanTheSpan(t *testing.T) {
+	server := startBroker(t, t.TempDir(), "")
+	t.Cleanup(server.Stop)
+	nc := connect(t, server)
+	const span = 8
+	sub := subscriber(t, nc, &pubsub.StreamOptions{Provision: keeping, Span: span})
+	messages, err := sub.Subscribe(t.Context(), "work.*")
+	require.NoError(t, err)
+	publish(t, nc, 2*span, 1)
+	none := func() {
+		t.Helper()
+		select {
+		case m := <-messages:
+			require.Fail(t, "ran too far ahead", pubsub.FromContext(m.Context()).Key)
+		case <-time.After(100 * time.Millisecond): // nothing is to come
+		}
+	}
+	var stuck *message.Message // the oldest of those that come
+	for range span + 1 {
+		m := receive(t, messages)
+		if pubsub.FromContext(m.Context()).Sequence == 1 {
+			stuck = m
+			continue
+		}
+		m.Ack()
+	}
+	require.NotNil(t, stuck)
+	none()
+	stuck.Ack()
+	for range span - 1 {
+		receive(t, messages).Ack()
+	}
+	require.NoError(t, sub.Close())
+}

@@ -19,8 +19,8 @@ import (
 // of a group that starts sets the consumer back to its acknowledgement floor.
 // What was acknowledged beyond the floor would then be delivered again; a
 // graceful stop therefore notes with the consumer what it left, and the next
-// start passes over the rest. After a hard stop there is no such note, and up
-// to MaxPending handled messages are delivered again.
+// start passes over the rest. After a hard stop there is no such note, and what
+// was handled up to StreamOptions.Span ahead is delivered again.
 
 // presenceWait bounds the question whether the group has a living member. The
 // broker answers at once when nobody listens.
