@@ -36,11 +36,15 @@ type Change struct {
 // result only. The recorded form carries no data and no recorded time.
 type Fold[S any] func(state S, event events.Event, recorded events.Recorded) S
 
-// CatchUp folds what the stream has behind at.
+// CatchUp folds what the stream has behind at. It refuses a stream in which a
+// revision is missing.
 func CatchUp[S any](ctx context.Context, log StreamReader, stream string, at Folded[S], fold Fold[S]) (Folded[S], error) {
 	for recorded, err := range log.ReadStream(ctx, stream, at.Revision+1, Forwards) {
 		if err != nil {
 			return at, fmt.Errorf("read %s: %w", stream, err)
+		}
+		if revision := Revision(recorded.Revision); revision != at.Revision+1 {
+			return at, fmt.Errorf("read %s: log is damaged: revision %d came in place of %d", stream, revision, at.Revision+1)
 		}
 		event, err := events.Vocabulary().Decode(recorded.Type, recorded.Data)
 		if err != nil {
