@@ -192,7 +192,7 @@ func withConn(f folder, use func(*nats.Conn) error) error {
 	}
 	conn, err := broker.Connect(e.NATS, token, "parley command line", nil)
 	if err != nil {
-		return fmt.Errorf("%s: %w (%v)", f, errNoServer, err)
+		return fmt.Errorf("%s: %w (%w)", f, errNoServer, err)
 	}
 	defer conn.Close()
 	return use(conn)

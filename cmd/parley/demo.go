@@ -354,11 +354,11 @@ func (d *demo) checkRefusal(ctx context.Context) (string, error) {
 	_, refusal, err := d.output(ctx, "command", "send", "conversation.add-message", sid, "--set", "body=Too late")
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != exitConflict || !strings.Contains(refusal, "50377") {
-		return "", fmt.Errorf("not refused as closed: %v %s", err, refusal)
+		return "", errors.Join(err, fmt.Errorf("not refused as closed: %s", refusal))
 	}
 	after, _, err := d.output(ctx, "conversation", "timeline", sid, "-o", "jsonl")
 	if err != nil || before != after {
-		return "", fmt.Errorf("the refused command left a trace: %w", err)
+		return "", errors.Join(err, errors.New("the refused command left a trace"))
 	}
 	first, _, _ := strings.Cut(refusal, "\n")
 	return first + "  (Twilio 50377; the log is as before)", nil
@@ -394,7 +394,7 @@ func (d *demo) stop(context.Context) (string, error) {
 		return "", err
 	}
 	if _, err := d.folder.running(); !errors.Is(err, errNoServer) {
-		return "", fmt.Errorf("endpoints.json is still there: %v", err)
+		return "", errors.Join(err, errors.New("endpoints.json is still there"))
 	}
 	return "exit 0", nil
 }

@@ -31,6 +31,9 @@ func (w watchedLog) Append(ctx context.Context, stream string, expected store.Re
 	case w.failed <- err:
 	default: // known already
 	}
+	if errors.Is(err, store.ErrUnavailable) {
+		return appended, err
+	}
 	return appended, fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 }
 

@@ -27,6 +27,13 @@ func (p *process) ask(t *testing.T, method, path string, header http.Header) (st
 	return response.StatusCode, string(data)
 }
 
+// figure returns the value of a metric without labels.
+func figure(body, name string) string {
+	_, rest, _ := strings.Cut(body, "\n"+name+" ")
+	value, _, _ := strings.Cut(rest, "\n")
+	return value
+}
+
 func TestHTTPDoorTellsHealthAndFiguresAndHasLimits(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -40,11 +47,12 @@ func TestHTTPDoorTellsHealthAndFiguresAndHasLimits(t *testing.T) {
 	}
 	require.NoError(t, eventually("the read models are at the head", func() (bool, error) {
 		status, body = server.ask(t, http.MethodGet, "/metrics", nil)
-		return strings.Contains(body, "\nparley_projection_position 9"), nil
+		head, model := figure(body, "parley_log_position"), figure(body, "parley_projection_position")
+		return head != "" && head == model, nil
 	}))
 	require.Equal(t, http.StatusOK, status)
 	for _, metric := range []string{
-		"parley_log_position 9", "parley_projection_running 1", "parley_projection_lag_seconds 0",
+		"parley_projection_running 1", "parley_projection_lag_seconds 0",
 		"parley_timers_filed 0", "parley_timers_backlog 0", "parley_timers_fired_total 0", "parley_timers_failed_total 0",
 		`parley_command_seconds_count{command="account.create",result="ok"} 1`, "process_open_fds",
 	} {

@@ -171,7 +171,7 @@ func scriptPublish(ts *testscript.TestScript, neg bool, args []string) {
 
 func scriptOccupy(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, len(args) == 1, "occupy NAME")
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
 	s := of(ts)
 	s.listeners = append(s.listeners, l)

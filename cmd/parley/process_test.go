@@ -49,7 +49,7 @@ type process struct {
 // startProcess starts a server on free ports and returns when it is ready.
 func startProcess(dir string, environment []string, flags ...string) (*process, error) {
 	p := &process{folder: folder(dir), ended: make(chan struct{})}
-	p.cmd = exec.Command("parley", append([]string{"serve", "--data", dir}, flags...)...) //nolint:noctx // ends by signal
+	p.cmd = exec.Command("parley", append([]string{"serve", "--data", dir}, flags...)...)
 	p.cmd.Env = environment
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.errOut
 	if err := p.cmd.Start(); err != nil {
@@ -61,7 +61,7 @@ func startProcess(dir string, environment []string, flags ...string) (*process, 
 
 func (p *process) ready() (bool, error) {
 	if isClosed(p.ended) {
-		return false, fmt.Errorf("the server ended: %v: %s", p.err, p.errOut.String())
+		return false, errors.Join(p.err, fmt.Errorf("the server ended: %s", p.errOut.String()))
 	}
 	e, err := p.folder.running()
 	if err != nil || e.PID != p.cmd.Process.Pid {

@@ -262,10 +262,10 @@ func (v *server) runTimers(ctx context.Context) error {
 
 // unlessDone drops the error that only says that we were told to stop.
 func unlessDone(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 // close closes what is open, last first.

@@ -139,7 +139,7 @@ func TestInterruptedCommandEndsWith130(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	serving(t, dir, "--log-level", "error").stop(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = listener.Close() })
 	hung := fmt.Sprintf(`{"http":"http://%s","nats":"nats://%[1]s"}`, listener.Addr())

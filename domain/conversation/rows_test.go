@@ -2,7 +2,6 @@ package conversation_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -63,7 +62,7 @@ func requireRefusal(t *testing.T, want no, err error) {
 		return
 	}
 	var r *domain.Refusal
-	require.True(t, errors.As(err, &r), "not a refusal: %v", err)
+	require.ErrorAs(t, err, &r)
 	require.Equal(t, want, no{r.Code, r.Field, r.Twilio, r.Kind})
 	require.NotEmpty(t, r.Message)
 	require.Regexp(t, `^[a-z][a-z0-9_]*$`, r.Code)

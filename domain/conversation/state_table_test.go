@@ -1,7 +1,6 @@
 package conversation_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -76,7 +75,7 @@ func requireCell(t *testing.T, cell int, s conversation.State, es []events.Event
 	t.Helper()
 	if cell > 0 {
 		var r *domain.Refusal
-		require.True(t, errors.As(err, &r), "not refused: %v", es)
+		require.ErrorAs(t, err, &r, "not refused: %v", es)
 		require.Equal(t, cell, r.Twilio)
 		return
 	}
@@ -131,7 +130,7 @@ func requireCode(t *testing.T, code int, err error) {
 		return
 	}
 	var r *domain.Refusal
-	require.True(t, errors.As(err, &r))
+	require.ErrorAs(t, err, &r)
 	require.Equal(t, code, r.Twilio)
 }
 

@@ -1,7 +1,6 @@
 package service_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -57,7 +56,7 @@ func requireRefusal(t *testing.T, want no, err error) {
 		return
 	}
 	var r *domain.Refusal
-	require.True(t, errors.As(err, &r), "not a refusal: %v", err)
+	require.ErrorAs(t, err, &r)
 	require.Equal(t, want, no{r.Kind, r.Code, r.Field, r.Twilio})
 	require.NotEmpty(t, r.Message)
 }
