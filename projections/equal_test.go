@@ -59,11 +59,17 @@ func TestIncrementalRowsEqualRebuiltOnes(t *testing.T) {
 
 const childVariable = "PARLEY_TEST_PROJECT_IN"
 
-// TestMain is also the child of the crash test: a process that does nothing but
-// follow a log until it is killed.
+// TestMain is also the child of other tests: a process that does nothing but
+// follow a log until it is killed, or one that reads once.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childVariable); dir != "" {
 		followUntilKilled(dir)
+		return
+	}
+	if dir := os.Getenv(readerVariable); dir != "" {
+		if err := readOnce(dir); err != nil {
+			panic(err)
+		}
 		return
 	}
 	code := m.Run()
