@@ -31,12 +31,12 @@ func serve(sync string) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // a temporary folder
-	if stop, err := profile(); err != nil {
+	stop, err := profile()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
-	} else {
-		defer stop()
 	}
+	defer stop()
 	interval := time.Duration(0)
 	if sync == "lazy" {
 		interval = time.Minute

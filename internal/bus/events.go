@@ -109,7 +109,7 @@ func (p *EventPublisher) follow(ctx context.Context) error {
 	for {
 		err := p.publish(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // told to stop: whatever was under way is published at the next start
 		}
 		if unknown := new(events.UnknownTypeError); errors.As(err, &unknown) {
 			return err

@@ -201,8 +201,9 @@ func (e *Engine) userOf(ctx context.Context, serviceSid, identity string) (strin
 
 // Advance is what timers fire: it moves the conversation if a timer is really
 // due now, and answers when the next one will be. ok is false when no timer is
-// running. A conversation that is not there has no timers.
-func (e *Engine) Advance(ctx context.Context, sid string, due time.Time) (next time.Time, ok bool, err error) {
+// running. A conversation that is not there has no timers. The instant that was
+// noted is not looked at: the conversation knows better.
+func (e *Engine) Advance(ctx context.Context, sid string, _ time.Time) (next time.Time, ok bool, err error) {
 	if !domain.IsSID("CH", sid) {
 		return time.Time{}, false, nil
 	}

@@ -78,9 +78,7 @@ func runUpdateUser(ctx context.Context, e *Engine, r *request, c user.Update) (O
 		if err = e.ownedBy(r, s.Account, s.Service, "user"); err != nil {
 			return nil, err
 		}
-		if c.Issue, err = e.userIssue(ctx, r); err != nil {
-			return nil, err
-		}
+		c.Issue = userIssue(r)
 		if c.Role != nil {
 			if c.RoleType, err = e.roleType(ctx, s.Service, *c.Role); err != nil {
 				return nil, err
@@ -95,9 +93,7 @@ func runRemoveUser(ctx context.Context, e *Engine, r *request, c user.Remove) (O
 		if err = e.ownedBy(r, s.Account, s.Service, "user"); err != nil {
 			return nil, err
 		}
-		if c.Issue, err = e.userIssue(ctx, r); err != nil {
-			return nil, err
-		}
+		c.Issue = userIssue(r)
 		return user.Decide(s, c)
 	})
 }
@@ -105,12 +101,12 @@ func runRemoveUser(ctx context.Context, e *Engine, r *request, c user.Remove) (O
 // userIssue is made in a user's lane, so it must not enter another user's: a
 // user who edits himself is known by his identity alone, and rights over others
 // are for server-side callers.
-func (e *Engine) userIssue(_ context.Context, r *request) (user.Issue, error) {
+func userIssue(r *request) user.Issue {
 	caller := domain.Caller{Actor: r.Actor}
 	if r.Actor.Kind == events.ActorUser {
 		caller.Identity = r.Actor.ID
 	}
-	return user.Issue{At: r.at, Caller: caller}, nil
+	return user.Issue{At: r.at, Caller: caller}
 }
 
 func runCreateRole(ctx context.Context, e *Engine, r *request, c role.Create) (Outcome, error) {

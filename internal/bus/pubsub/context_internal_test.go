@@ -26,7 +26,7 @@ func TestMessageContextBehavesLikeTheStandardOnes(t *testing.T) {
 		other, cancelOther := context.WithCancel(c)
 		called := make(chan struct{})
 		context.AfterFunc(c, func() { close(called) })
-		require.False(t, context.AfterFunc(c, func() { t.Error("stopped, but called") })() == false)
+		require.True(t, context.AfterFunc(c, func() { t.Error("stopped, but called") })())
 		cancelOther()
 		require.ErrorIs(t, other.Err(), context.Canceled)
 
