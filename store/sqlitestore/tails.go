@@ -28,11 +28,10 @@ func (t *tails) head(stream string) (store.Revision, bool) {
 }
 
 // freeze sets the active tail aside to be indexed.
-func (t *tails) freeze() *tail {
+func (t *tails) freeze() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.frozen, t.active = t.active, newTail(t.active.upto())
-	return t.frozen
 }
 
 // retire forgets the frozen tail once the index has all of it.

@@ -167,7 +167,7 @@ func testRefuse(t *testing.T, h Harness) {
 			b[1].Metadata.Correlation = string(big(store.MaxEventBytes))
 			return b
 		}, store.ErrTooLarge},
-		"too many events": {"s-1", 0, func(b []events.Proposed) []events.Proposed { return make([]events.Proposed, store.MaxBatch+1) }, store.ErrTooLarge},
+		"too many events": {"s-1", 0, func([]events.Proposed) []events.Proposed { return make([]events.Proposed, store.MaxBatch+1) }, store.ErrTooLarge},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {

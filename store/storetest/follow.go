@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -218,7 +217,7 @@ func testCancelledAppends(t *testing.T, l *log) {
 			require.Equal(t, first, again)
 			continue
 		}
-		require.True(t, errors.Is(err, context.Canceled), "%v", err)
+		require.ErrorIs(t, err, context.Canceled)
 		cancelled++
 	}
 	require.Len(t, l.read(t, l.stream(1)), 600)

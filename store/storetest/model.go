@@ -137,7 +137,8 @@ func (m *machine) readEverything(r *rapid.T) {
 	list := collect(r, m.log.ReadAll(r.Context(), m.log.base, store.Filter{}))
 	require.Len(r, list, len(m.model.log))
 	for i, e := range list {
-		require.Equal(r, m.model.log[i], modelEvent{e.Stream, e.ID})
+		got := modelEvent{e.Stream, e.ID}
+		require.Equal(r, m.model.log[i], got)
 	}
 }
 
