@@ -3,6 +3,7 @@ package projections
 import (
 	"context"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -148,3 +149,16 @@ func MakeForeign(t testing.TB, path string) {
 
 // DecodeHot is the short way of decoding; false when it is not taken.
 var DecodeHot = decodeHot
+
+// AwaitClosing returns once Close was called, which may still be waiting.
+func AwaitClosing(rm *ReadModels) {
+	for {
+		rm.writing.Lock()
+		closing := rm.closed
+		rm.writing.Unlock()
+		if closing {
+			return
+		}
+		runtime.Gosched()
+	}
+}

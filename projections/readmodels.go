@@ -58,13 +58,14 @@ type ReadModels struct {
 	options  Options
 	progress progress
 
-	rebuilding sync.Mutex // held by a rebuild from start to end
+	rebuilding chan struct{} // holds one element while a rebuild runs
 
 	// writing guards the fields below. It is held for one batch at a time, and
 	// by a rebuild for the moment of the swap.
 	writing  sync.Mutex
 	live     *generation // nil after an error, until the next run opens it again
 	manifest manifest
+	cancel   context.CancelCauseFunc // ends the rebuild that runs; nil without one
 	running  bool
 	closed   bool
 }
@@ -77,7 +78,7 @@ type ReadModels struct {
 // rows say is what this log says. A generation that cannot be used is refused
 // with a *DamagedError unless the options say otherwise.
 func Open(dir string, log store.LogReader, options *Options) (*ReadModels, error) {
-	rm := &ReadModels{dir: dir, log: log, options: options.withDefaults()}
+	rm := &ReadModels{dir: dir, log: log, options: options.withDefaults(), rebuilding: make(chan struct{}, 1)}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("read models: %w", err)
 	}
@@ -202,11 +203,26 @@ func (rm *ReadModels) fillThenFollow(ctx context.Context) error {
 		return fmt.Errorf("read the log's head: %w", err)
 	}
 	if rm.progress.get().Position.IsZero() && !head.IsZero() {
-		if _, err := rm.Rebuild(ctx, nil); err != nil {
+		if err := rm.fill(ctx); err != nil {
 			return err
 		}
 	}
 	return rm.follow(ctx)
+}
+
+// fill is the first rebuild, unless another one gets there first.
+func (rm *ReadModels) fill(ctx context.Context) error {
+	select {
+	case rm.rebuilding <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-rm.rebuilding }()
+	if !rm.progress.get().Position.IsZero() {
+		return nil
+	}
+	_, err := rm.rebuildAlone(ctx, nil, true)
+	return err
 }
 
 // maxTransaction bounds the events of one transaction while there is a backlog:
@@ -262,18 +278,34 @@ func (rm *ReadModels) Wait(ctx context.Context, position events.Position) error 
 // Status tells how the projection is doing.
 func (rm *ReadModels) Status() Status { return rm.progress.get() }
 
-// Close releases the files. End Run and Rebuild first.
+// Close releases the files. End Run first. A rebuild that runs is given up, with
+// store.ErrClosed, and waited for; so its report must not call Close.
 func (rm *ReadModels) Close() error {
-	rm.writing.Lock()
-	defer rm.writing.Unlock()
-	if rm.closed {
+	if !rm.beginClose() {
 		return nil
 	}
-	rm.closed = true
+	rm.rebuilding <- struct{}{}
+	defer func() { <-rm.rebuilding }()
+	rm.writing.Lock()
+	defer rm.writing.Unlock()
 	err := rm.Queries.Close()
 	if rm.live != nil {
 		err = errors.Join(err, rm.live.close())
 		rm.live = nil
 	}
 	return err
+}
+
+// beginClose lets nothing new begin; false when that was done before.
+func (rm *ReadModels) beginClose() bool {
+	rm.writing.Lock()
+	defer rm.writing.Unlock()
+	if rm.closed {
+		return false
+	}
+	rm.closed = true
+	if rm.cancel != nil {
+		rm.cancel(store.ErrClosed)
+	}
+	return true
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/parley-engine/parley/events"
@@ -89,20 +90,54 @@ func (rm *ReadModels) RebuildAnyway(ctx context.Context, report func(Progress)) 
 }
 
 func (rm *ReadModels) rebuildOver(ctx context.Context, report func(Progress), strict bool) (Rebuilt, error) {
-	if !rm.rebuilding.TryLock() {
+	select {
+	case rm.rebuilding <- struct{}{}:
+		defer func() { <-rm.rebuilding }()
+		return rm.rebuildAlone(ctx, report, strict)
+	default:
 		return Rebuilt{}, ErrRebuilding
 	}
-	defer rm.rebuilding.Unlock()
+}
+
+// rebuildAlone is a rebuild while rm.rebuilding is held.
+func (rm *ReadModels) rebuildAlone(ctx context.Context, report func(Progress), strict bool) (Rebuilt, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if err := rm.cancelWith(cancel); err != nil {
+		return Rebuilt{}, err
+	}
+	defer func() { _ = rm.cancelWith(nil) }() // closed or not
 	if report == nil {
 		report = func(Progress) {}
 	}
 	b := &rebuild{rm: rm, report: report, began: time.Now(), total: rm.progress.get().Events}
 	if err := b.run(ctx, strict); err != nil {
+		if cause := context.Cause(ctx); errors.Is(cause, store.ErrClosed) {
+			err = cause
+		}
 		return Rebuilt{}, errors.Join(err, b.discard())
 	}
 	b.outcome.Took = time.Since(b.began)
 	rm.options.Logger.Info("read models rebuilt", "generation", b.outcome.Generation, "events", b.outcome.Events, "took", b.outcome.Took)
 	return b.outcome, nil
+}
+
+// cancelWith tells Close how to end the rebuild.
+func (rm *ReadModels) cancelWith(cancel context.CancelCauseFunc) error {
+	rm.writing.Lock()
+	defer rm.writing.Unlock()
+	rm.cancel = cancel
+	if rm.closed {
+		return store.ErrClosed
+	}
+	return nil
+}
+
+// interruptibly lets the end of the context end what do has the connection do.
+func interruptibly(ctx context.Context, conn *sqlite.Conn, do func() error) error {
+	former := conn.SetInterrupt(ctx.Done())
+	defer conn.SetInterrupt(former)
+	return interrupted(ctx, do())
 }
 
 func (b *rebuild) run(ctx context.Context, strict bool) error {
@@ -113,7 +148,8 @@ func (b *rebuild) run(ctx context.Context, strict bool) error {
 		return err
 	}
 	b.tell(Indexing)
-	if err := b.next.goLive(b.rm.options.CacheRows / 2); err != nil {
+	err := interruptibly(ctx, b.next.conn, func() error { return b.next.goLive(b.rm.options.CacheRows / 2) })
+	if err != nil {
 		return fmt.Errorf("index read model: %w", err)
 	}
 	if err := b.verify(ctx, strict); err != nil {
@@ -265,7 +301,7 @@ func (b *rebuild) verify(ctx context.Context, strict bool) error {
 		return err
 	}
 	b.tell(Verifying)
-	live, rebuilt, err := b.digestBoth(snapshot)
+	live, rebuilt, err := b.digestBoth(ctx, snapshot)
 	if err != nil {
 		return err
 	}
@@ -279,15 +315,14 @@ func (b *rebuild) verify(ctx context.Context, strict bool) error {
 }
 
 // digestBoth reads the two files side by side.
-func (b *rebuild) digestBoth(s *snapshot) (live, rebuilt []Digest, err error) {
+func (b *rebuild) digestBoth(ctx context.Context, s *snapshot) (live, rebuilt []Digest, err error) {
 	var group errgroup.Group
-	group.Go(func() (err error) {
-		live, err = digests(s.conn)
+	group.Go(func() error {
+		err := interruptibly(ctx, s.conn, func() (err error) { live, err = digests(s.conn); return err })
 		return errors.Join(err, s.close())
 	})
-	group.Go(func() (err error) {
-		rebuilt, err = digests(b.next.conn)
-		return err
+	group.Go(func() error {
+		return interruptibly(ctx, b.next.conn, func() (err error) { rebuilt, err = digests(b.next.conn); return err })
 	})
 	if err := group.Wait(); err != nil {
 		return nil, nil, fmt.Errorf("compare generations: %w", err)
@@ -331,6 +366,9 @@ func (b *rebuild) changeOver(ctx context.Context, next *source) (former *source,
 	rm := b.rm
 	rm.writing.Lock()
 	defer rm.writing.Unlock()
+	if rm.closed {
+		return nil, store.ErrClosed
+	}
 	if err := b.catchUp(ctx, rm.progress.get().Position); err != nil {
 		return nil, err
 	}
