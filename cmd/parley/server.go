@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
@@ -238,7 +239,8 @@ func (v *server) followTimers(ctx context.Context) error {
 		return unlessDone(ctx, err)
 	}
 	close(v.loaded)
-	for batch, err := range store.Subscribe(ctx, v.store, position, store.Filter{Types: timers.Followed()}) {
+	news := store.Paced(v.store, 100*time.Millisecond, nil) // well before the next tick
+	for batch, err := range store.Subscribe(ctx, news, position, store.Filter{Types: timers.Followed()}) {
 		if err != nil {
 			return unlessDone(ctx, err)
 		}

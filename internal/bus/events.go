@@ -39,6 +39,7 @@ type EventOptions struct {
 	SaveEvery  time.Duration // how often the checkpoint is saved; default 1 s
 	Window     int           // events in flight; default 512
 	Pause      time.Duration // after something failed; default 1 s
+	Gather     time.Duration // news gathers for this long, so that a busy log is read in larger steps; default 5 ms
 	Logger     *slog.Logger  // nil: discard
 }
 
@@ -62,6 +63,7 @@ func NewEventPublisher(nc *nats.Conn, log store.LogReader, o *EventOptions) (*Ev
 		opts = *o
 	}
 	opts.Pause = cmp.Or(opts.Pause, time.Second)
+	opts.Gather = cmp.Or(opts.Gather, 5*time.Millisecond)
 	opts.SaveEvery = cmp.Or(opts.SaveEvery, time.Second)
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -77,7 +79,7 @@ func NewEventPublisher(nc *nats.Conn, log store.LogReader, o *EventOptions) (*Ev
 	if opts.Checkpoint == nil {
 		opts.Checkpoint = &bucketCheckpoint{js: js}
 	}
-	return &EventPublisher{js: js, pub: pub, log: log, opts: opts}, nil
+	return &EventPublisher{js: js, pub: pub, log: store.Paced(log, opts.Gather, nil), opts: opts}, nil
 }
 
 // Position returns how far the log has been published since Run began.
