@@ -27,9 +27,17 @@ func (c *Conversation) setTimers(t events.Timers) {
 	c.ClosedTimer, c.ClosedAfter = t.Closed, length(t.Closed)
 }
 
-// active notes an activity: the running timer starts anew.
+// active notes a message or a new participant: the running timer starts anew.
+// One that waited, and was overtaken by a later one, does not pull it back.
 func (c *Conversation) active(at time.Time) {
-	c.TimerSince, c.LastActivityAt = stored(at), stored(at)
+	c.TimerSince, c.LastActivityAt = later(c.TimerSince, stored(at)), later(c.LastActivityAt, stored(at))
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // applyConversation handles what happens in a conversation that exists.
@@ -99,7 +107,7 @@ func (c *Conversation) changeState(e events.ConversationStateChanged) {
 	if e.Reason == events.ReasonTimer {
 		c.TimerSince = stored(e.Due)
 	} else {
-		c.active(e.At)
+		c.TimerSince, c.LastActivityAt = stored(e.At), later(c.LastActivityAt, stored(e.At))
 	}
 	c.EnteredInactiveAt = time.Time{}
 	if e.To == events.StateInactive {

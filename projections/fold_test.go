@@ -121,6 +121,23 @@ func TestConversationRows(t *testing.T) {
 			require.Equal(t, minute(17), c.DateInactive())
 			require.Equal(t, minute(0), c.DateUpdated)
 		}},
+		"a message that was overtaken does not pull the clock back": {[]events.Event{message(im1, 0, 7), message(im2, 1, 5)},
+			func(t *testing.T, c projections.Conversation) {
+				require.Equal(t, minute(17), c.DateInactive())
+				require.Equal(t, minute(7), c.LastActivityAt)
+			}},
+		"nor does a participant": {[]events.Event{message(im1, 0, 7), joined(alba, "alba", "", 3)},
+			func(t *testing.T, c projections.Conversation) {
+				require.Equal(t, minute(17), c.DateInactive())
+				require.Equal(t, minute(7), c.LastActivityAt)
+			}},
+		"a state set by a client sets the clock, also back": {[]events.Event{
+			message(im1, 0, 7), state(events.StateActive, events.StateInactive, events.ReasonAPI, 0, 6),
+		}, func(t *testing.T, c projections.Conversation) {
+			require.Equal(t, minute(6), c.EnteredInactiveAt)
+			require.Equal(t, minute(6).Add(day+time.Hour), c.DateClosed())
+			require.Equal(t, minute(7), c.LastActivityAt)
+		}},
 		"a late tick counts from the instant that was due": {[]events.Event{
 			state(events.StateActive, events.StateInactive, events.ReasonTimer, 10, 90),
 		}, func(t *testing.T, c projections.Conversation) {
