@@ -19,8 +19,15 @@ import (
 // TestMain makes this test program be parley when it is started by that name,
 // so that the scripts and the tests run the real thing in its own process.
 func TestMain(m *testing.M) {
+	if err := os.Setenv("GORACE", raceSetting); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"parley": main})
 }
+
+// raceSetting keeps each of the hundreds of processes from waiting a second at
+// its end under the race detector.
+const raceSetting = "atexit_sleep_ms=10"
 
 // TestScripts runs the scripts in testdata/script. Each has a data folder of its
 // own in PARLEY_DATA, and these commands besides those of testscript:
@@ -43,6 +50,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			s := &scripted{}
 			e.Values[scriptedKey{}] = s
+			e.Setenv("GORACE", raceSetting)
 			e.Setenv("PARLEY_DATA", filepath.Join(e.WorkDir, "data"))
 			e.Defer(s.clearUp)
 			return nil
@@ -86,7 +94,7 @@ func dataOf(ts *testscript.TestScript) folder { return folder(ts.Getenv("PARLEY_
 func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	s := of(ts)
 	need(ts, neg, s.server == nil, "serve [flags], one at a time")
-	server, err := startProcess(string(dataOf(ts)), []string{"HOME=" + ts.Getenv("HOME")}, args...)
+	server, err := startProcess(string(dataOf(ts)), []string{"GORACE=" + raceSetting}, args...)
 	s.server = server
 	ts.Check(err)
 }
