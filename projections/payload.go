@@ -122,6 +122,9 @@ type fields struct {
 	name  string
 	began bool
 	odd   bool
+
+	instantText string // the last instant: an event often has the same one thrice
+	instantRead time.Time
 }
 
 // next stands on the next field, false at the end.
@@ -178,7 +181,9 @@ func (f *fields) take(into *string, n int, escaped, ascii bool) {
 	f.rest = f.rest[n:]
 	switch {
 	case escaped:
-		f.odd = json.Unmarshal([]byte(quoted), into) != nil
+		var plain string // not *into, which would then have to be on the heap
+		f.odd = json.Unmarshal([]byte(quoted), &plain) != nil
+		*into = plain
 	case ascii || utf8.ValidString(quoted):
 		*into = quoted[1 : n-1]
 	default:
@@ -199,12 +204,17 @@ func (f *fields) integer(into *int64) {
 func (f *fields) instant(into *time.Time) {
 	var text string
 	f.text(&text)
+	if !f.odd && text != "" && text == f.instantText {
+		*into = f.instantRead
+		return
+	}
 	if f.odd || len(text) < len("2006-01-02T15:04:05Z") || text[len(text)-1] != 'Z' || strings.IndexByte(text, ',') >= 0 {
 		f.odd = true
 		return
 	}
 	t, err := time.Parse(time.RFC3339Nano, text)
 	*into, f.odd = t, err != nil
+	f.instantText, f.instantRead = text, t
 }
 
 func (f *fields) texts(into *[]string) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/store"
@@ -24,6 +25,9 @@ type Options struct {
 	// RebuildRows bounds the rows a rebuild keeps in memory, per table; default
 	// 100 000. What does not fit is written and read back.
 	RebuildRows int
+	// Gather is how long news gathers before it is applied, unless somebody
+	// waits for it: fewer and larger transactions; default 10 ms.
+	Gather time.Duration
 	// ReplaceDamaged builds anew, from the beginning of the log, when the live
 	// generation cannot be used; without it Open refuses.
 	ReplaceDamaged bool
@@ -33,6 +37,9 @@ func (o *Options) withDefaults() Options {
 	var filled Options
 	if o != nil {
 		filled = *o
+	}
+	if filled.Gather <= 0 {
+		filled.Gather = 10 * time.Millisecond
 	}
 	if filled.Logger == nil {
 		filled.Logger = slog.New(slog.DiscardHandler)
@@ -57,6 +64,7 @@ type ReadModels struct {
 	log      store.LogReader
 	options  Options
 	progress progress
+	hurry    chan struct{} // one slot: somebody waits for what was just appended
 
 	rebuilding chan struct{} // holds one element while a rebuild runs
 
@@ -78,7 +86,7 @@ type ReadModels struct {
 // rows say is what this log says. A generation that cannot be used is refused
 // with a *DamagedError unless the options say otherwise.
 func Open(dir string, log store.LogReader, options *Options) (*ReadModels, error) {
-	rm := &ReadModels{dir: dir, log: log, options: options.withDefaults(), rebuilding: make(chan struct{}, 1)}
+	rm := &ReadModels{dir: dir, log: log, options: options.withDefaults(), hurry: make(chan struct{}, 1), rebuilding: make(chan struct{}, 1)}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("read models: %w", err)
 	}
@@ -232,7 +240,7 @@ const maxTransaction = 8 * store.SubscribeBatch
 func (rm *ReadModels) follow(ctx context.Context) error {
 	after := rm.progress.get().Position
 	var pending store.Batch
-	for batch, err := range store.Subscribe(ctx, rm.log, after, store.Filter{}) {
+	for batch, err := range store.Subscribe(ctx, store.Paced(rm.log, rm.options.Gather, rm.hurry), after, store.Filter{}) {
 		if err != nil {
 			return fmt.Errorf("read the log: %w", err)
 		}
@@ -272,6 +280,12 @@ func (rm *ReadModels) apply(batch store.Batch) error {
 // see, or with the context's error, or with a *StoppedError when the projection
 // does not move.
 func (rm *ReadModels) Wait(ctx context.Context, position events.Position) error {
+	if rm.progress.get().Position.Compare(position) < 0 {
+		select {
+		case rm.hurry <- struct{}{}: // somebody waits: no more gathering
+		default:
+		}
+	}
 	return rm.progress.wait(ctx, position)
 }
 
