@@ -81,7 +81,7 @@ func execute(ctx context.Context, f folder, command engine.Command) (outcome eng
 	if err != nil {
 		return outcome, err
 	}
-	account, err := f.account()
+	account, err := f.account(ctx, log)
 	if err == nil {
 		outcome, err = engine.New(log, &engine.Options{DefaultAccount: account}).Execute(ctx, command)
 	}

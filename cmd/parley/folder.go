@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -12,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/parley-engine/parley/store"
 )
 
 // folder is a data folder: everything a server owns.
@@ -97,9 +100,18 @@ func (f folder) secret(name string) (string, error) {
 }
 
 // account returns the SID of the folder's own account, choosing one at first.
-func (f folder) account() (string, error) {
+// A log with events has had one: choosing another would hide them all from
+// clients that name no account.
+func (f folder) account(ctx context.Context, log store.LogReader) (string, error) {
 	if sid, err := f.knownAccount(); err != nil || sid != "" {
 		return sid, err
+	}
+	head, err := log.Head(ctx)
+	if err != nil {
+		return "", err
+	}
+	if !head.IsZero() {
+		return "", fmt.Errorf("%s is missing, but the log has events: put the account's SID back; event list --type account.created.v1 shows it", f.path("account"))
 	}
 	random := make([]byte, 16)
 	if _, err := rand.Read(random); err != nil {
@@ -160,7 +172,8 @@ func (f folder) announce(e endpoints) error {
 	return writeFile(f.endpoints(), append(data, '\n'))
 }
 
-// writeFile replaces a file, for its owner's eyes only: all of it or none.
+// writeFile replaces a file, for its owner's eyes only: all of it or none, and
+// durable when it returns.
 func writeFile(path string, data []byte) error {
 	temporary := path + ".new"
 	file, err := os.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
@@ -171,5 +184,12 @@ func writeFile(path string, data []byte) error {
 	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return err
 	}
-	return os.Rename(temporary, path)
+	if err := os.Rename(temporary, path); err != nil {
+		return err
+	}
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }

@@ -101,7 +101,7 @@ func (v *server) openLog() (err error) {
 }
 
 func (v *server) openEngine(ctx context.Context) (err error) {
-	if v.account, err = v.folder.account(); err != nil {
+	if v.account, err = v.folder.account(ctx, v.store); err != nil {
 		return err
 	}
 	v.engine = engine.New(v.writes, v.engineOptions())
