@@ -13,7 +13,7 @@ import (
 type Digest struct {
 	Table string `json:"table"`
 	Rows  int64  `json:"rows"`
-	Sum   uint64 `json:"sum"`
+	Sum   uint64 `json:"sum,string"`
 }
 
 // digests reads every row of every table.

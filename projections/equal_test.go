@@ -21,10 +21,7 @@ import (
 // rebuild from the beginning, and so is a rebuild with hardly any memory.
 func TestIncrementalRowsEqualRebuiltOnes(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		dir, err := os.MkdirTemp("", "equal-")
-		require.NoError(r, err)
-		defer func() { require.NoError(r, os.RemoveAll(dir)) }()
-		log := memstore.New()
+		dir, log := t.TempDir(), memstore.New()
 		w := newWorld(rapid.Uint64Range(0, 1<<20).Draw(r, "seed"))
 		w.rare = rapid.IntRange(2, 12).Draw(r, "rare")
 		w.population = rapid.IntRange(1, 12).Draw(r, "population")

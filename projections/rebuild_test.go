@@ -2,7 +2,6 @@ package projections_test
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -88,7 +87,7 @@ func TestTheFirstFillWaitsForARebuildThatIsThereBefore(t *testing.T) {
 					}
 				})
 				_, err := rm.Rebuild(ctx, func(projections.Progress) { run() })
-				require.True(t, errors.Is(err, failure), "%v", err)
+				require.ErrorIs(t, err, failure)
 				require.NoError(t, rm.Wait(t.Context(), head))
 				require.NoError(t, rm.Wait(t.Context(), w.grow(t, log, 20)))
 				require.Equal(t, 2, rm.Status().Generation)

@@ -2,7 +2,6 @@ package projections_test
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -330,7 +329,7 @@ func TestARebuildThatIsCancelledChangesNothing(t *testing.T) {
 			_, nested := rm.Rebuild(t.Context(), nil)
 			require.ErrorIs(t, nested, projections.ErrRebuilding)
 		})
-		require.True(t, errors.Is(err, context.Canceled), "%s: %v", phase, err)
+		require.ErrorIs(t, err, context.Canceled, "%s", phase)
 		require.Equal(t, before, rm.Status())
 		cancel()
 	}

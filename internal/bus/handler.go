@@ -85,7 +85,7 @@ func (b *Bus) conclude(ctx context.Context, x *exchange, err error) error {
 	failure := failureOf(err)
 	x.result = failure.Kind
 	if failure.Kind == engine.KindInternal {
-		b.log.Error("command failed", "subject", x.Subject, "err", err)
+		b.log.Error("command failed", "subject", x.Subject, "err", err, "cause", errors.Unwrap(failure))
 	}
 	if x.Sequence > 0 && hopeless(err, failure) {
 		if err := b.bury(ctx, x, failure, err); err != nil {
