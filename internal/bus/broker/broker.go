@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,6 +32,7 @@ const readyTimeout = 30 * time.Second
 const (
 	marker        = "parley-bus"
 	markerContent = "parley bus store, format 1\n"
+	unfinished    = ".new" // suffix of a marker that is being written
 )
 
 // Errors of Start.
@@ -123,11 +125,29 @@ func claim(dir string) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open bus store %s: %w", dir, err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, marker), []byte(markerContent), 0o600); err != nil {
+	if err := mark(dir); err != nil {
 		unlock()
 		return nil, fmt.Errorf("mark bus store: %w", err)
 	}
 	return unlock, nil
+}
+
+// mark names the folder ours, once and all at once: a start that is cut short
+// must not leave half a marker, which the next one would take for a stranger's.
+func mark(dir string) error {
+	path := filepath.Join(dir, marker)
+	if _, err := os.Stat(path); err == nil {
+		return nil // refuseForeign has read it
+	}
+	file, err := os.OpenFile(path+unfinished, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(markerContent)
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(path+unfinished, path)
 }
 
 func refuseForeign(dir string) error {
@@ -148,7 +168,9 @@ func refuseForeign(dir string) error {
 // onlyLock is an empty folder, or one where a start was cut short between
 // locking and marking.
 func onlyLock(entries []os.DirEntry) bool {
-	return len(entries) == 0 || len(entries) == 1 && entries[0].Name() == "lock"
+	return !slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		return e.Name() != "lock" && e.Name() != marker+unfinished
+	})
 }
 
 func launch(dir string, o Options) (*server.Server, error) {

@@ -66,6 +66,20 @@ func TestFailedStartCanBeRepeated(t *testing.T) {
 	start(t, dir, nil)
 }
 
+func TestAStartThatWasCutShortWhileMarkingIsRepeated(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "lock"), nil, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "parley-bus.new"), []byte("parl"), 0o600))
+	start(t, dir, nil).Stop()
+	before, err := os.Stat(filepath.Join(dir, "parley-bus"))
+	require.NoError(t, err)
+	start(t, dir, nil).Stop()
+	after, err := os.Stat(filepath.Join(dir, "parley-bus"))
+	require.NoError(t, err)
+	require.True(t, os.SameFile(before, after), "a marked folder is not marked again")
+	require.Equal(t, before.ModTime(), after.ModTime())
+}
+
 func TestForeignFolderIsLeftAlone(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "thesis.doc")
