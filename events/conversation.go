@@ -129,6 +129,8 @@ type Binding struct {
 	Address          string `json:"address,omitempty"`
 	ProxyAddress     string `json:"proxy_address,omitempty"`
 	ProjectedAddress string `json:"projected_address,omitempty"`
+	Level            string `json:"level,omitempty"` // of an e-mail participant: to or cc
+	Name             string `json:"name,omitempty"`  // of an e-mail participant
 }
 
 // ParticipantAdded adds a participant. Version 2; version 1 had the binding's

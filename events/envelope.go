@@ -75,6 +75,11 @@ const (
 	CategoryRole         = "role"
 	CategoryAccount      = "account"
 	CategoryReservation  = "reservation"
+	CategoryAPIKey       = "apikey"
+	CategoryCredential   = "credential"
+	CategoryBinding      = "binding"
+	CategoryAddress      = "address"
+	CategoryMedia        = "media"
 )
 
 // Stream names the stream of one aggregate: category, dash, id.

@@ -148,6 +148,8 @@ var streamIDs = map[string]string{
 	events.CategoryConversation: sidOf("CH"), events.CategoryService: sidOf("IS"), events.CategoryUser: sidOf("US"),
 	events.CategoryRole: sidOf("RL"), events.CategoryAccount: sidOf("AC"),
 	events.CategoryReservation: "identity:" + strings.Repeat("0b", 32),
+	events.CategoryAPIKey:      sidOf("SK"), events.CategoryCredential: sidOf("CR"), events.CategoryBinding: sidOf("BS"),
+	events.CategoryAddress: sidOf("IG"), events.CategoryMedia: sidOf("ME"),
 }
 
 func readGolden(t testing.TB, name string) (g golden) {
@@ -236,5 +238,11 @@ var sampleTexts = map[string]string{
 	"content_type": "image/png", "filename": "parcel.png", "status": events.DeliveryFailed, "target": "webhook",
 	"url": "https://example.com/hook?a=1&b=2", "method": "POST", "filters": "onMessageAdded", "triggers": "help",
 	"senders": "+15005550009", "permissions": "sendMessage", "kind": "identity", "holder": "user-" + sidOf("US"),
+	"parent": sidOf("AC"), "api_key": sidOf("SK"), "hash": "sha256$" + strings.Repeat("5d", 32), "sealed": "c2VhbGVk",
+	"credential": sidOf("CR"), "binding_sid": sidOf("BS"), "endpoint": "device-1", "message_types": "new_message",
+	"template": "${PARTICIPANT}: ${MESSAGE}", "sound": "ping", "address_configuration": sidOf("IG"), "country": "DE",
+	"webhook_url": "https://example.com/auto", "webhook_method": "post", "webhook_filters": "onMessageAdded",
+	"studio_flow": sidOf("FW"), "pre_webhook_url": "https://example.com/pre", "post_webhook_url": "https://example.com/post",
+	"media_sid": sidOf("ME"), "sha256": strings.Repeat("9a", 32),
 	"ref": sidOf("US"), "reservation": "reservation-identity:" + strings.Repeat("0b", 32), "taker": "user-" + sidOf("US"),
 }

@@ -25,6 +25,13 @@ var personal = map[string][]string{
 	UserFriendlyNameChanged{}.EventType():         {"friendly_name"},
 	UserAttributesChanged{}.EventType():           {"attributes"},
 	RoleCreated{}.EventType():                     {"friendly_name"},
+	APIKeyCreated{}.EventType():                   {"friendly_name"},
+	CredentialCreated{}.EventType():               {"friendly_name"},
+	CredentialUpdated{}.EventType():               {"friendly_name"},
+	BindingCreated{}.EventType():                  {"identity", "endpoint"},
+	AddressConfigurationCreated{}.EventType():     {"address", "friendly_name"},
+	AddressConfigurationUpdated{}.EventType():     {"friendly_name"},
+	MediaCreated{}.EventType():                    {"filename", "author"},
 }
 
 // PersonalFields returns the JSON paths of the payload fields of a current type

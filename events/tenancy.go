@@ -8,6 +8,7 @@ import "time"
 type AccountCreated struct {
 	Account      string    `json:"account"`
 	FriendlyName string    `json:"friendly_name,omitempty"`
+	Parent       string    `json:"parent,omitempty"` // AC… that may act for this one; empty: nobody else
 	At           time.Time `json:"at"`
 }
 
