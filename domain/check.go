@@ -2,6 +2,7 @@ package domain
 
 import (
 	"encoding/json"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -22,6 +23,18 @@ func CheckAttributes(attributes string, limit int, field string) error {
 	}
 	if attributes != "" && !json.Valid([]byte(attributes)) {
 		return Refuse(InvalidArgument, "attributes_invalid", field, 50304, "%s must be a JSON text", field)
+	}
+	return nil
+}
+
+// CheckSecret refuses a secret that could be guessed or would not survive HTTP
+// Basic: 32 to 64 letters and digits.
+func CheckSecret(secret, field string) error {
+	plain := !strings.ContainsFunc(secret, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
+	if len(secret) < 32 || len(secret) > 64 || !plain {
+		return Refuse(InvalidArgument, "secret_invalid", field, 0, "%s must be 32 to 64 letters and digits", field)
 	}
 	return nil
 }

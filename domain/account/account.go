@@ -17,10 +17,13 @@ import (
 type State struct {
 	Account                 string
 	FriendlyName            string
+	Parent                  string // AC… that may act for this account
 	DefaultService          string
 	DefaultMessagingService string
 	DefaultTimers           events.Timers
 	MessagingServices       map[string]MessagingService
+	Webhooks                events.WebhookConfiguration
+	TokenHash, TokenSealed  string // of the auth token; empty: none is valid
 }
 
 // MessagingService carries messages to non-chat participants.
@@ -47,12 +50,17 @@ type Command interface {
 	CommandType() string
 }
 
-// Create begins an account together with its default service.
+// Create begins an account together with its default service. A Parent makes it
+// a sub-account: the parent may act for it, its siblings may not.
 type Create struct {
 	At             time.Time `json:"-"`
 	Account        string    `json:"-"`
 	DefaultService string    `json:"-"`
 	FriendlyName   string    `json:"friendly_name,omitempty" schema:"max=256"`
+	Parent         string    `json:"parent,omitempty" schema:"sid=AC"`
+
+	ParentExists bool `json:"-"`
+	ParentIsSub  bool `json:"-"` // the parent is a sub-account itself
 }
 
 // Configure changes what is given (reference 1.9.1). "PT0S" removes a default timer.
@@ -98,6 +106,10 @@ func Decide(s State, c Command) ([]events.Event, error) {
 		return decideConfigure(s, c)
 	case AddMessagingService:
 		return decideAddMessagingService(s, c)
+	case SetAuthToken:
+		return decideSetAuthToken(s, c)
+	case ConfigureWebhooks:
+		return decideConfigureWebhooks(s, c)
 	default:
 		panic(fmt.Sprintf("account: command %T", c))
 	}
@@ -110,8 +122,11 @@ func decideCreate(s State, c Create) ([]events.Event, error) {
 	if err := domain.CheckLength(c.FriendlyName, 256, "friendly_name", 50003); err != nil {
 		return nil, err
 	}
+	if err := checkParent(c); err != nil {
+		return nil, err
+	}
 	return []events.Event{
-		events.AccountCreated{Account: c.Account, FriendlyName: c.FriendlyName, At: c.At},
+		events.AccountCreated{Account: c.Account, FriendlyName: c.FriendlyName, Parent: c.Parent, At: c.At},
 		events.AccountConfigured{DefaultService: c.DefaultService, At: c.At},
 	}, nil
 }
@@ -197,7 +212,7 @@ func decideAddMessagingService(s State, c AddMessagingService) ([]events.Event, 
 func Evolve(s State, e events.Event) State {
 	switch e := e.(type) {
 	case events.AccountCreated:
-		s.Account, s.FriendlyName = e.Account, e.FriendlyName
+		s.Account, s.FriendlyName, s.Parent = e.Account, e.FriendlyName, e.Parent
 	case events.AccountConfigured:
 		s.DefaultService, s.DefaultMessagingService, s.DefaultTimers = e.DefaultService, e.DefaultMessagingService, e.DefaultTimers
 	case events.MessagingServiceAdded:
@@ -205,6 +220,10 @@ func Evolve(s State, e events.Event) State {
 			s.MessagingServices = map[string]MessagingService{}
 		}
 		s.MessagingServices[e.MessagingService] = MessagingService{FriendlyName: e.FriendlyName, Senders: e.Senders}
+	case events.AccountAuthTokenSet:
+		s.TokenHash, s.TokenSealed = e.Hash, e.Sealed
+	case events.AccountWebhooksConfigured:
+		s.Webhooks = e.Webhooks
 	case events.ReservationLost: // accounts hold no reservations
 	default:
 		panic(fmt.Sprintf("account: event %T", e))

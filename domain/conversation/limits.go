@@ -49,6 +49,5 @@ const (
 	maxMediaSize              = 150 << 20 // bytes
 	maxWebhooks               = 5         // per conversation
 	maxTriggers               = 20        // per webhook
-	maxURL                    = 2048      // bytes
 	minGroup                  = 3         // members from which a group MMS is one
 )

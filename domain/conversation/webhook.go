@@ -2,8 +2,6 @@ package conversation
 
 import (
 	"cmp"
-	"maps"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -17,22 +15,6 @@ const (
 	targetTrigger = "trigger"
 	targetStudio  = "studio"
 )
-
-// filters are the names of what webhooks tell (reference 8.2).
-var filters = map[string]bool{
-	"onConversationAdd": true, "onConversationAdded": true,
-	"onConversationUpdate": true, "onConversationUpdated": true,
-	"onConversationRemove": true, "onConversationRemoved": true,
-	"onConversationStateUpdated": true,
-	"onMessageAdd":               true, "onMessageAdded": true,
-	"onMessageUpdate": true, "onMessageUpdated": true,
-	"onMessageRemove": true, "onMessageRemoved": true,
-	"onParticipantAdd": true, "onParticipantAdded": true,
-	"onParticipantUpdate": true, "onParticipantUpdated": true,
-	"onParticipantRemove": true, "onParticipantRemoved": true,
-	"onDeliveryUpdated": true,
-	"onUserAdded":       true, "onUserUpdate": true, "onUserUpdated": true,
-}
 
 func addWebhook(s State, c AddWebhook) ([]events.Event, error) {
 	if err := cmp.Or(s.found(), serverOnly(c.Caller, "", "attach webhooks"), s.permits(whileOpen)); err != nil {
@@ -140,32 +122,17 @@ func checkURL(w events.Webhook) error {
 	switch {
 	case w.URL == "":
 		return invalid("url_missing", field, 50369, "A webhook needs a URL")
-	case len(w.URL) > maxURL:
-		return invalid("url_too_long", field, 50372, "The URL is longer than %d bytes", maxURL)
-	case !absolute(w.URL):
-		return invalid("url_invalid", field, 50054, "The URL is not an absolute http or https URL")
 	case w.Method != "get" && w.Method != "post":
 		return invalid("method_invalid", "webhook.method", 50055, "%.40q is neither get nor post", w.Method)
 	}
-	return nil
-}
-
-func absolute(text string) bool {
-	u, err := url.Parse(text)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != ""
+	return domain.CheckURL(w.URL, field)
 }
 
 func checkFilters(names []string) error {
 	if len(names) == 0 {
 		return invalid("filters_missing", "webhook.filters", 50370, "A webhook needs at least one filter")
 	}
-	for _, name := range names {
-		if !filters[name] {
-			return invalid("filter_invalid", "webhook.filters", 50365, "%.40q is not an event; known are %s", name,
-				strings.Join(slices.Sorted(maps.Keys(filters)), ", "))
-		}
-	}
-	return nil
+	return domain.CheckWebhookEvents(names, "webhook.filters")
 }
 
 func checkTriggers(words []string) error {

@@ -19,6 +19,8 @@ type State struct {
 	ConversationRole    string
 	ServiceRole         string
 	ReachabilityEnabled bool
+	Webhooks            events.WebhookConfiguration
+	Notifications       events.Notifications
 	Removed             bool
 }
 
@@ -51,9 +53,11 @@ type Configure struct {
 	ReachabilityEnabled *bool             `json:"reachability_enabled,omitempty"`
 }
 
-// Remove ends a service.
+// Remove ends a service and everything in it. The account's default service
+// cannot go.
 type Remove struct {
-	At time.Time `json:"-"`
+	At      time.Time `json:"-"`
+	Default bool      `json:"-"` // it is the account's default service
 }
 
 // CommandType returns the name on the wire.
@@ -76,7 +80,14 @@ func Decide(s State, c Command) ([]events.Event, error) {
 	switch c := c.(type) {
 	case Configure:
 		return decideConfigure(s, c)
+	case ConfigureWebhooks:
+		return decideConfigureWebhooks(s, c)
+	case ConfigureNotifications:
+		return decideConfigureNotifications(s, c)
 	case Remove:
+		if c.Default {
+			return nil, domain.Refuse(domain.FailedPrecondition, "service_is_default", "", 20409, "The service is the account's default service")
+		}
 		return []events.Event{events.ServiceRemoved{At: c.At}}, nil
 	default:
 		panic(fmt.Sprintf("service: command %T", c))
@@ -153,6 +164,10 @@ func Evolve(s State, e events.Event) State {
 	case events.ServiceConfigured:
 		s.CreatorRole, s.ConversationRole, s.ServiceRole = e.CreatorRole, e.ConversationRole, e.ServiceRole
 		s.ReachabilityEnabled = e.ReachabilityEnabled
+	case events.ServiceWebhooksConfigured:
+		s.Webhooks = e.Webhooks
+	case events.ServiceNotificationsConfigured:
+		s.Notifications = e.Notifications
 	case events.ServiceRemoved:
 		s.Removed = true
 	case events.ReservationLost: // services hold no reservations
