@@ -13,6 +13,7 @@ const (
 	ClaimUniqueName  = "unique-name"  // within a service; Value is the name
 	ClaimAddressPair = "address-pair" // within an account; Value is address, NUL, proxy address
 	ClaimGroup       = "group"        // within an account; Value is the sorted numbers, joined by commas
+	ClaimMedia       = "media"        // within a service; Value is ME…
 )
 
 // Claim is a value that only one conversation may hold at a time.
@@ -20,17 +21,24 @@ type Claim struct {
 	Kind  string // one of the kinds above
 	Scope string // IS… or AC… within which the value is unique
 	Value string
-	Ref   string // who holds it: MB… for a pair, else CH…
+	Ref   string // who holds it: MB… for a pair, IM… for media, else CH…
 }
 
 // Claims lists what the events, decided on before, need to hold.
 func Claims(before State, es []events.Event) []Claim {
+	if len(es) > 1 {
+		if created, ok := es[0].(events.ConversationCreated); ok {
+			return claimsOfNew(before.begin(created), es[1:])
+		}
+	}
 	var claims []Claim
 	for _, e := range es {
 		switch e := e.(type) {
 		case events.ConversationCreated:
 			before = before.begin(e)
 			claims = before.claimName(claims)
+		case events.MessageAdded:
+			claims = before.claimMedia(claims, e)
 		case events.ConversationUniqueNameChanged:
 			before.UniqueName = e.UniqueName
 			claims = before.claimName(claims)
@@ -41,6 +49,27 @@ func Claims(before State, es []events.Event) []Claim {
 		case events.ParticipantRemoved:
 			claims = before.claimBinding(claims, e.Participant, events.Binding{})
 		}
+	}
+	return claims
+}
+
+// claimsOfNew are those of a conversation that begins with people in it: of the
+// sets of numbers it goes through only the last one counts.
+func claimsOfNew(s State, es []events.Event) []Claim {
+	claims := s.claimName(nil)
+	for _, e := range es {
+		if added, ok := e.(events.ParticipantAdded); ok {
+			claims = slices.DeleteFunc(claims, func(c Claim) bool { return c.Kind == ClaimGroup })
+			claims = s.claimBinding(claims, added.Participant, added.Binding)
+		}
+		s = Evolve(s, e)
+	}
+	return claims
+}
+
+func (s State) claimMedia(claims []Claim, e events.MessageAdded) []Claim {
+	for _, m := range e.Media {
+		claims = append(claims, Claim{Kind: ClaimMedia, Scope: s.Service, Value: m.Media, Ref: e.Message})
 	}
 	return claims
 }
@@ -90,6 +119,9 @@ func (s State) Holds(c Claim) bool {
 		return c.Value != "" && s.UniqueName == c.Value && s.Service == c.Scope && s.Conversation == c.Ref
 	case ClaimAddressPair:
 		return open && s.Account == c.Scope && s.hasPair(c.Value)
+	case ClaimMedia:
+		_, there := s.message(s.Media[c.Value])
+		return there && s.Service == c.Scope
 	case ClaimGroup:
 		m := s.members()
 		return open && s.Account == c.Scope && s.Conversation == c.Ref && len(m) >= minGroup && m.value() == c.Value
@@ -118,6 +150,8 @@ func Taken(c Claim, holder string) *domain.Refusal {
 	case ClaimAddressPair:
 		return domain.Refuse(domain.AlreadyExists, "address_pair_taken", "address", 50416,
 			"A binding for this participant and proxy address already exists in Conversation %s", holder)
+	case ClaimMedia:
+		return mediaAttached(c.Value, "media")
 	}
 	return domain.Refuse(domain.AlreadyExists, "group_taken", "address", 50438,
 		"A group with the same numbers is already open in Conversation %s", holder)

@@ -69,6 +69,13 @@ type Remove struct {
 	Issue `json:"-"`
 }
 
+// CreateWithParticipants begins a conversation with people in it: all of it or
+// nothing (reference 1.9.9).
+type CreateWithParticipants struct {
+	Conversation Create           `json:"conversation"`
+	Participants []AddParticipant `json:"participants"`
+}
+
 // AddParticipant adds a person: by Identity (chat), by Address and ProxyAddress
 // (SMS, WhatsApp, …), by Address alone (native group MMS), with a
 // ProjectedAddress (reference 3.1).
@@ -79,6 +86,8 @@ type AddParticipant struct {
 	Address          string    `json:"address,omitempty" schema:"max=256"`
 	ProxyAddress     string    `json:"proxy_address,omitempty" schema:"max=256"`
 	ProjectedAddress string    `json:"projected_address,omitempty" schema:"max=256"`
+	Level            string    `json:"level,omitempty" schema:"enum=to|cc"` // of an e-mail participant
+	Name             string    `json:"name,omitempty" schema:"max=256"`     // of an e-mail participant
 	Attributes       string    `json:"attributes,omitempty"`
 	Role             string    `json:"role,omitempty" schema:"sid=RL"`
 	DateCreated      time.Time `json:"date_created,omitzero"`
@@ -135,6 +144,14 @@ type AddMessage struct {
 	ContentVariables string         `json:"content_variables,omitempty"`
 	DateCreated      time.Time      `json:"date_created,omitzero"`
 	DateUpdated      time.Time      `json:"date_updated,omitzero"`
+
+	Uploaded map[string]Upload `json:"-"` // what is known of the media, by ME…
+}
+
+// Upload is what the engine knows of a media SID that was ever used. Without
+// File it cannot be attached: it is gone, or somebody else's.
+type Upload struct {
+	File *events.Media
 }
 
 // EditMessage changes what is given.
@@ -216,6 +233,9 @@ type RemoveWebhook struct {
 
 // CommandType returns the name on the wire.
 func (Create) CommandType() string { return "conversation.create" }
+
+// CommandType returns the name on the wire.
+func (CreateWithParticipants) CommandType() string { return "conversation.create-with-participants" }
 
 // CommandType returns the name on the wire.
 func (Update) CommandType() string { return "conversation.update" }

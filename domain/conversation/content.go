@@ -17,6 +17,43 @@ const (
 	maxVariablesTotal = 27_801 // characters of the whole text
 )
 
+// files are the media as they were uploaded, whatever the command says of them.
+// Media that was never uploaded here, as an import brings it, is described by the
+// command; a bare SID of such is not found (50507).
+func (c AddMessage) files() ([]events.Media, error) {
+	if len(c.Media) == 0 {
+		return nil, nil
+	}
+	files := make([]events.Media, len(c.Media))
+	for i, m := range c.Media {
+		upload, used := c.Uploaded[m.Media]
+		switch {
+		case used && upload.File != nil:
+			files[i] = *upload.File
+		case used, domain.IsSID("ME", m.Media) && m.ContentType == "":
+			return c.Media, domain.Refuse(domain.NotFound, "media_not_found", fmt.Sprintf("media.%d.media", i), 50507, "Media %.40q was not found", m.Media)
+		default:
+			files[i] = m
+		}
+	}
+	return files, nil
+}
+
+// checkUnattached refuses media that another message of the conversation has or
+// had (50508).
+func (s State) checkUnattached(media []events.Media) error {
+	for i, m := range media {
+		if _, attached := s.Media[m.Media]; attached {
+			return mediaAttached(m.Media, fmt.Sprintf("media.%d.media", i))
+		}
+	}
+	return nil
+}
+
+func mediaAttached(sid, field string) *domain.Refusal {
+	return domain.Refuse(domain.AlreadyExists, "media_attached", field, 50508, "Media %s is attached to a message already", sid)
+}
+
 func checkMedia(media []events.Media) error {
 	if len(media) > maxMediaCount {
 		return invalid("too_many_media", "media", 0, "A message has at most %d media", maxMediaCount)

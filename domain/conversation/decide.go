@@ -17,6 +17,8 @@ func Decide(s State, c Command) ([]events.Event, error) {
 	switch c := c.(type) {
 	case Create:
 		return create(s, c)
+	case CreateWithParticipants:
+		return createWithParticipants(s, c)
 	case Update:
 		return update(s, c)
 	case Remove:

@@ -168,6 +168,9 @@ func (s State) post(e events.MessageAdded) State {
 		}
 	}
 	s.Messages = put(s.Messages, e.Message, m)
+	for _, file := range e.Media {
+		s.Media = put(s.Media, file.Media, e.Message)
+	}
 	s.Receipts += len(m.Receipts)
 	s.NextIndex = e.Index + 1
 	s.Since = later(s.Since, e.At)

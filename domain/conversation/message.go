@@ -12,7 +12,9 @@ func addMessage(s State, c AddMessage) ([]events.Event, error) {
 	if c.Content != "" { // a template stands in for text and media (reference 4.3)
 		c.Body, c.Media = "", nil
 	}
-	if err := cmp.Or(s.found(), s.maySend(c), s.permits(whileOpen), s.checkMessage(c)); err != nil {
+	files, missing := c.files()
+	c.Media = files
+	if err := cmp.Or(s.found(), s.maySend(c), s.permits(whileOpen), missing, s.checkMessage(c)); err != nil {
 		return nil, err
 	}
 	name := cmp.Or(c.Author, c.Caller.Identity, systemAuthor)
@@ -66,6 +68,7 @@ func (s State) checkMessage(c AddMessage) error {
 		checkAttributes(c.Attributes, maxPartAttributes),
 		checkText(c.Subject, "subject", maxNameChars, 0),
 		checkMedia(c.Media),
+		s.checkUnattached(c.Media),
 		checkContent(c.Content, c.ContentVariables),
 	)
 }

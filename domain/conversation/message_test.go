@@ -81,7 +81,10 @@ func TestAddMessage(t *testing.T) {
 		refused("media without SID", func(c *conversation.AddMessage) { c.Media = []events.Media{{}} }, invalid("media_missing", "media.0.media", 50506)),
 		refused("media with another SID", func(c *conversation.AddMessage) { c.Media = []events.Media{me(1), {Media: ch}} }, invalid("media_invalid", "media.1.media", 50510)),
 		refused("media twice", func(c *conversation.AddMessage) { c.Media = []events.Media{me(1), me(1)} }, exists("media_attached", "media.1.media", 50508)),
-		refused("media of no type", func(c *conversation.AddMessage) { c.Media = []events.Media{{Media: me(1).Media}} }, invalid("media_type_invalid", "media.0.content_type", 50511)),
+		refused("media of no type", func(c *conversation.AddMessage) { c.Media = []events.Media{{Media: me(1).Media}} }, missing("media_not_found", "media.0.media", 50507)),
+		refused("media that was removed, or is another service's", func(c *conversation.AddMessage) {
+			c.Media, c.Uploaded = []events.Media{me(1)}, map[string]conversation.Upload{me(1).Media: {}}
+		}, missing("media_not_found", "media.0.media", 50507)),
 		refused("media too large", func(c *conversation.AddMessage) {
 			c.Media = []events.Media{{Media: me(1).Media, ContentType: "a/b", Size: 150<<20 + 1}}
 		}, invalid("media_too_large", "media.0.size", 50512)),

@@ -78,6 +78,7 @@ func binding(c AddParticipant) events.Binding {
 	return events.Binding{
 		Type:    events.AddressType(c.Address + c.ProjectedAddress),
 		Address: c.Address, ProxyAddress: c.ProxyAddress, ProjectedAddress: c.ProjectedAddress,
+		Level: strings.ToLower(c.Level), Name: c.Name,
 	}
 }
 
@@ -93,7 +94,21 @@ func checkShape(c AddParticipant) error {
 	case c.Identity == "" && c.Address == "" && c.ProjectedAddress == "":
 		return invalid("identity_missing", "identity", 50204, "A participant needs an identity or an address")
 	}
-	return nil
+	return checkEmailShape(c)
+}
+
+// checkEmailShape keeps what only e-mail has from others (50420).
+func checkEmailShape(c AddParticipant) error {
+	level := strings.ToLower(c.Level)
+	switch {
+	case c.Level == "" && c.Name == "":
+		return nil
+	case binding(c).Type != "email":
+		return invalid("binding_not_email", "level", 50420, "Only an e-mail participant has a level and a name")
+	case level != "" && level != "to" && level != "cc":
+		return invalid("level_invalid", "level", 50420, "%.40q is neither to nor cc", c.Level)
+	}
+	return checkText(c.Name, "name", maxNameChars, 50420)
 }
 
 // checkIdentity refuses identities that are malformed or taken, and people who

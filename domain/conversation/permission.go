@@ -63,6 +63,9 @@ func (s State) takesPart(c domain.Caller) error {
 	return nil
 }
 
+// MayRead refuses a user who is not a participant: all conversations are private.
+func (s State) MayRead(c domain.Caller) error { return s.takesPart(c) }
+
 // onlyHimself refuses a user who acts for another participant.
 func (s State) onlyHimself(c domain.Caller, p Participant) error {
 	if c.Identity != "" && p.Identity != c.Identity {

@@ -43,6 +43,7 @@ type State struct {
 	Messages  map[string]Message `json:"messages,omitempty"` // by IM…, removed ones too
 	NextIndex int64              `json:"next_index,omitempty"`
 	Receipts  int                `json:"receipts,omitempty"` // expected by the messages that are left
+	Media     map[string]string  `json:"media,omitempty"`    // by ME…, to the IM… that has or had it
 
 	Webhooks map[string]events.Webhook `json:"webhooks,omitempty"` // by WH…
 }
@@ -113,7 +114,7 @@ func (s State) Removed() bool { return s.Ended }
 
 // Size is the number of entries held, for a cache that weighs what it keeps.
 func (s State) Size() int {
-	return 1 + len(s.Participants) + len(s.Former) + len(s.Messages) + s.Receipts + len(s.Webhooks)
+	return 1 + len(s.Participants) + len(s.Former) + len(s.Messages) + s.Receipts + len(s.Media) + len(s.Webhooks)
 }
 
 // Participant finds a present participant by SID or identity.

@@ -20,6 +20,8 @@ const (
 	Identity    = "identity"     // of a user, per service
 	AddressPair = "address-pair" // address and proxy of a participant, per account
 	Group       = "group"        // the set of numbers of a group MMS, per account
+	Address     = "address"      // of an address configuration, per account
+	Media       = "media"        // an uploaded file, per service
 )
 
 // ID returns the id of the reservation of a value within a scope. The value is

@@ -99,9 +99,10 @@ type ReplacePermissions struct {
 	Permissions []string  `json:"permissions" schema:"required"`
 }
 
-// Remove ends a role.
+// Remove ends a role that nobody has.
 type Remove struct {
-	At time.Time `json:"-"`
+	At    time.Time `json:"-"`
+	InUse bool      `json:"-"` // somebody has it, or the service gives it by default
 }
 
 // CommandType returns the name on the wire.
@@ -131,6 +132,9 @@ func Decide(s State, c Command) ([]events.Event, error) {
 		}
 		return []events.Event{events.RolePermissionsReplaced{Permissions: slices.Clone(c.Permissions), At: c.At}}, nil
 	case Remove:
+		if c.InUse {
+			return nil, domain.Refuse(domain.FailedPrecondition, "role_in_use", "", 20409, "The role is in use")
+		}
 		return []events.Event{events.RoleRemoved{At: c.At}}, nil
 	default:
 		panic(fmt.Sprintf("role: command %T", c))

@@ -64,7 +64,9 @@ func (a *aggregates[S]) visit(ctx context.Context, id string, visitor func(strea
 		}
 	}
 	next, err := visitor(stream, at)
-	if err == nil || stateIsKnown(err) {
+	// What does not exist is not kept: whoever asks for made-up names would push
+	// out what is in use.
+	if (err == nil || stateIsKnown(err)) && next.Revision != store.NoStream {
 		a.cache.put(stream, next, 1+a.size(next.State.State)+len(next.State.Order)/4)
 	}
 	return err
@@ -246,6 +248,7 @@ func (a *aggregates[S]) recall(ctx context.Context, stream string, d done) ([]ev
 
 // tell fills in what the events say.
 func (o *Outcome) tell(id string, es []events.Event, made func(string, []events.Event) (string, *int64)) {
+	o.Decided = es
 	for _, e := range es {
 		o.Events = append(o.Events, e.EventType())
 	}

@@ -17,18 +17,23 @@ import (
 // participant, and only when the participant would be accepted.
 const missingUser = "missing-user"
 
-// autoUser is the SID of the user that a command makes on the fly.
-func autoUser(r *request) string { return domain.SID("US", r.ID.String()+"/user") }
+// autoUser is the SID of the user that a command makes on the fly for an identity.
+func autoUser(r *request, identity string) string {
+	return domain.SID("US", r.ID.String()+"/user/"+identity)
+}
 
 func missingUsers(r *request, s conversation.State, es []events.Event) []claim {
 	var claims []claim
+	service := s.Service
 	need := func(identity, userSid string) {
-		if userSid != "" && userSid == autoUser(r) {
-			claims = append(claims, claim{Kind: missingUser, Scope: s.Service, Value: identity, Ref: userSid})
+		if userSid != "" && userSid == autoUser(r, identity) {
+			claims = append(claims, claim{Kind: missingUser, Scope: service, Value: identity, Ref: userSid})
 		}
 	}
 	for _, e := range es {
 		switch e := e.(type) {
+		case events.ConversationCreated:
+			service = e.Service
 		case events.ParticipantAdded:
 			need(e.Identity, e.User)
 		case events.ParticipantBindingChanged:
@@ -41,7 +46,7 @@ func missingUsers(r *request, s conversation.State, es []events.Event) []claim {
 // createMissingUser makes the user. That somebody else has just made one for the
 // identity is as good: the participant is decided again and finds it.
 func (e *Engine) createMissingUser(ctx context.Context, r *request, c claim) error {
-	sub := r.sub("user", user.Create{}.CommandType(), c.Ref)
+	sub := r.sub("user/"+c.Value, user.Create{}.CommandType(), c.Ref)
 	sub.Service, sub.Actor = c.Scope, events.Actor{Kind: events.ActorSystem}
 	_, err := e.createUser(ctx, sub, user.Create{Sid: c.Ref, Identity: c.Value})
 	var refusal *domain.Refusal

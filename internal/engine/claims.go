@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/parley-engine/parley/domain/address"
 	"github.com/parley-engine/parley/domain/conversation"
+	"github.com/parley-engine/parley/domain/media"
 	"github.com/parley-engine/parley/domain/reservation"
 	"github.com/parley-engine/parley/domain/user"
 	"github.com/parley-engine/parley/events"
@@ -171,6 +173,20 @@ func (e *Engine) dispossess(ctx context.Context, r *request, stream, reservation
 				return false, user.Taken()
 			}
 			return s.Removed, nil
+		})
+	case events.CategoryAddress:
+		return ask(ctx, e.addresses, r, holder, fence, func(s address.State) (bool, error) {
+			if s.Exists() && s.Address == c.Value {
+				return false, address.Taken()
+			}
+			return s.Removed, nil
+		})
+	case events.CategoryMedia: // the file itself: it is being removed
+		return ask(ctx, e.media, r, holder, fence, func(s media.State) (bool, error) {
+			if s.Removed {
+				return true, media.NotFound(holder, "media")
+			}
+			return false, nil
 		})
 	default:
 		return fmt.Errorf("reservation %s is held by %q, which can hold none", reservationID, seen.Holder)

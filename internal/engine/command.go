@@ -48,6 +48,7 @@ type Outcome struct {
 	Position  events.Position `json:"position"`           // of the last event, as text; "0" when nothing was written
 	Events    []string        `json:"events"`             // types of the events, in order; empty: nothing to do
 	Repeated  bool            `json:"repeated,omitempty"` // the command had been done before
+	Decided   []events.Event  `json:"-"`                  // the events themselves, not to be changed
 }
 
 // Failure is every answer of the engine that is not an outcome. Exactly one of
@@ -71,6 +72,7 @@ const (
 	KindPayloadTooLarge     = "payload_too_large"
 	KindUnavailable         = "unavailable" // retryable: back-pressure, store not ready
 	KindInternal            = "internal"    // details are in the log only
+	KindUnauthenticated     = "unauthenticated"
 )
 
 func (f *Failure) Error() string { return f.Code + ": " + f.Message }

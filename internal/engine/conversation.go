@@ -180,7 +180,7 @@ func (e *Engine) participantFacts(ctx context.Context, r *request, s conversatio
 	}
 	f.User, err = e.userOf(ctx, s.Service, identity)
 	if f.User == "" {
-		f.User = autoUser(r)
+		f.User = autoUser(r, identity)
 	}
 	return f, err
 }

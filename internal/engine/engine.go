@@ -8,13 +8,19 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/parley-engine/parley/domain/account"
+	"github.com/parley-engine/parley/domain/address"
+	"github.com/parley-engine/parley/domain/apikey"
+	"github.com/parley-engine/parley/domain/binding"
 	"github.com/parley-engine/parley/domain/conversation"
+	"github.com/parley-engine/parley/domain/credential"
+	"github.com/parley-engine/parley/domain/media"
 	"github.com/parley-engine/parley/domain/reservation"
 	"github.com/parley-engine/parley/domain/role"
 	"github.com/parley-engine/parley/domain/service"
@@ -34,6 +40,15 @@ type Options struct {
 	// OpenConversations counts an identity's open conversations in a service,
 	// from a read model. Nil: not limited.
 	OpenConversations func(ctx context.Context, service, identity string) (int, error)
+	// Memberships lists where an identity takes part, closed conversations
+	// included, as of the log's head. Nil: removing a user leaves its participants.
+	Memberships func(ctx context.Context, service, identity string) ([]Membership, error)
+	// RoleInUse reports whether a user or participant of the service has the role,
+	// as of the log's head. Nil: never.
+	RoleInUse func(ctx context.Context, service, role string) (bool, error)
+	// Vault keeps secrets from being readable in the log. Nil: commands that bring
+	// secrets are refused.
+	Vault Vault
 	// Snapshots shorten the folding of long streams. Nil: none.
 	Snapshots Snapshots
 	// CacheEntries bounds the folded entries (participants, messages, receipts,
@@ -47,6 +62,22 @@ type Options struct {
 	// Observe, if not nil, hears of every command: its type, "ok" or the
 	// failure's code, and how long it took. It is called concurrently.
 	Observe func(commandType, result string, took time.Duration)
+	// Wrote, if not nil, hears what every command wrote where, before its outcome
+	// is returned. It is called concurrently.
+	Wrote func(Written)
+}
+
+// Written is the place of a command's last event.
+type Written struct {
+	Account, Service string // Service is empty for what belongs to the account itself
+	Aggregate        string
+	Position         events.Position
+}
+
+// Membership is a participant with an identity.
+type Membership struct {
+	Conversation, Participant string
+	User                      string // US… the participant was added with
 }
 
 // Defaults of Options.
@@ -67,6 +98,11 @@ type Engine struct {
 	users         *aggregates[user.State]
 	roles         *aggregates[role.State]
 	accounts      *aggregates[account.State]
+	apiKeys       *aggregates[apikey.State]
+	credentials   *aggregates[credential.State]
+	bindings      *aggregates[binding.State]
+	addresses     *aggregates[address.State]
+	media         *aggregates[media.State]
 	reservations  *aggregates[reservation.State]
 }
 
@@ -92,6 +128,11 @@ func New(log store.StreamLog, options *Options) *Engine {
 	e.users = newAggregates(e, log, events.CategoryUser, user.Evolve, one[user.State])
 	e.roles = newAggregates(e, log, events.CategoryRole, role.Evolve, one[role.State])
 	e.accounts = newAggregates(e, log, events.CategoryAccount, account.Evolve, one[account.State])
+	e.apiKeys = newAggregates(e, log, events.CategoryAPIKey, apikey.Evolve, one[apikey.State])
+	e.credentials = newAggregates(e, log, events.CategoryCredential, credential.Evolve, one[credential.State])
+	e.bindings = newAggregates(e, log, events.CategoryBinding, binding.Evolve, one[binding.State])
+	e.addresses = newAggregates(e, log, events.CategoryAddress, address.Evolve, one[address.State])
+	e.media = newAggregates(e, log, events.CategoryMedia, media.Evolve, one[media.State])
 	e.reservations = newAggregates(e, log, events.CategoryReservation, reservation.Evolve, one[reservation.State])
 	for _, op := range operations() {
 		e.operations[op.Name] = op
@@ -169,7 +210,28 @@ func (e *Engine) admit(ctx context.Context, c Command) (Outcome, error) {
 	if c.Actor.Kind == "" {
 		c.Actor.Kind = events.ActorAPI
 	}
-	return op.run(ctx, e, &request{Command: c, now: e.options.Now, at: e.options.Now().UTC()})
+	return e.do(ctx, op, &request{Command: c, now: e.options.Now, at: e.options.Now().UTC()})
+}
+
+// do runs an admitted command and tells who listens where it wrote.
+func (e *Engine) do(ctx context.Context, op operation, r *request) (Outcome, error) {
+	outcome, err := op.run(ctx, e, r)
+	if err == nil && e.options.Wrote != nil {
+		e.options.Wrote(Written{Account: r.Account, Service: r.Service, Aggregate: outcome.Aggregate, Position: outcome.Position})
+	}
+	return outcome, err
+}
+
+// subordinate does a command that another one needs done.
+func (e *Engine) subordinate(ctx context.Context, r *request, name, commandType, aggregate string, body any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("%s for %s: %w", commandType, r.Type, err)
+	}
+	sub := r.sub(name, commandType, aggregate)
+	sub.Actor, sub.Body = events.Actor{Kind: events.ActorSystem}, data
+	_, err = e.do(ctx, e.operations[commandType], sub)
+	return err
 }
 
 // Drain waits until no command is in flight and lets none in any more.

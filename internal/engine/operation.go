@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 
 	"github.com/parley-engine/parley/domain"
 	"github.com/parley-engine/parley/domain/conversation"
@@ -36,7 +37,7 @@ func CommandTypes() []CommandType {
 }
 
 func operations() []operation {
-	return append(conversationOperations(), tenancyOperations()...)
+	return slices.Concat(conversationOperations(), tenancyOperations(), accessOperations(), pushOperations(), addressOperations(), mediaOperations())
 }
 
 // onConversation builds the operation of one command on an existing
@@ -83,16 +84,23 @@ func (e *Engine) onConversation(ctx context.Context, r *request, id string, deci
 
 // belongs refuses a conversation of another account or service as if it did not
 // exist, and settles the two for the events' metadata.
-func (e *Engine) belongs(_ context.Context, r *request, s conversation.State) error {
-	wanted := r.Account
-	if wanted == "" {
-		wanted = e.options.DefaultAccount
-	}
+//
+// A removed service takes its conversations with it, whenever they are cleared
+// away; those who do that, and timers, still find them.
+func (e *Engine) belongs(ctx context.Context, r *request, s conversation.State) error {
+	wanted := firstOf(r.Account, e.options.DefaultAccount)
 	if !s.Exists() || s.Account != wanted || (r.Service != "" && r.Service != s.Service) {
 		return notFound("The requested conversation was not found")
 	}
 	r.Account, r.Service = s.Account, s.Service
-	return nil
+	if r.Actor.Kind == events.ActorSystem || r.Actor.Kind == events.ActorTimer {
+		return nil
+	}
+	owned, err := e.owns(ctx, s.Account, s.Service)
+	if err == nil && !owned {
+		return notFound("The requested conversation was not found")
+	}
+	return err
 }
 
 // issue puts together what every command on a conversation is given.
@@ -114,6 +122,7 @@ func (e *Engine) issue(ctx context.Context, r *request, s conversation.State) (c
 func conversationOperations() []operation {
 	return []operation{
 		createConversation(),
+		createWithParticipants(),
 		onConversation(func(ctx context.Context, e *Engine, _ *request, s conversation.State, c *conversation.Update, i conversation.Issue) (err error) {
 			c.Issue = i
 			if c.MessagingService != nil {
@@ -131,9 +140,10 @@ func conversationOperations() []operation {
 			c.Issue = i
 			return nil
 		}),
-		onConversation(func(_ context.Context, _ *Engine, r *request, _ conversation.State, c *conversation.AddMessage, i conversation.Issue) error {
+		onConversation(func(ctx context.Context, e *Engine, r *request, s conversation.State, c *conversation.AddMessage, i conversation.Issue) (err error) {
 			c.Issue, c.Sid = i, sidFor(r, "IM", c.Sid)
-			return nil
+			c.Uploaded, err = e.uploads(ctx, s, c.Media)
+			return err
 		}),
 		onConversation(func(_ context.Context, _ *Engine, _ *request, _ conversation.State, c *conversation.EditMessage, i conversation.Issue) error {
 			c.Issue = i

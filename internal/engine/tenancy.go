@@ -2,10 +2,13 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/parley-engine/parley/domain"
 	"github.com/parley-engine/parley/domain/account"
+	"github.com/parley-engine/parley/domain/conversation"
 	"github.com/parley-engine/parley/domain/role"
 	"github.com/parley-engine/parley/domain/service"
 	"github.com/parley-engine/parley/domain/user"
@@ -17,7 +20,8 @@ func on[C interface{ CommandType() string }](prefix string, creates bool, run fu
 	var zero C
 	return operation{Name: zero.CommandType(), Fields: zero, prefix: prefix, creates: creates,
 		run: func(ctx context.Context, e *Engine, r *request) (Outcome, error) {
-			if r.Actor.Kind == events.ActorUser && prefix != "US" {
+			ownBusiness := prefix == "US" || prefix == "ME" && creates
+			if r.Actor.Kind == events.ActorUser && !ownBusiness {
 				return Outcome{}, domain.Refuse(domain.PermissionDenied, "permission_denied", "actor", 50107, "The user is not permitted to do this")
 			}
 			var c C
@@ -40,8 +44,13 @@ func tenancyOperations() []operation {
 			return e.onRole(ctx, r, func(s role.State) ([]events.Event, error) { return role.Decide(s, c) })
 		}),
 		on("RL", false, func(ctx context.Context, e *Engine, r *request, c role.Remove) (Outcome, error) {
-			c.At = r.at
-			return e.onRole(ctx, r, func(s role.State) ([]events.Event, error) { return role.Decide(s, c) })
+			return e.onRole(ctx, r, func(s role.State) (_ []events.Event, err error) {
+				c.At = r.at
+				if c.InUse, err = e.roleInUse(ctx, s); err != nil {
+					return nil, err
+				}
+				return role.Decide(s, c)
+			})
 		}),
 		on("IS", true, runCreateService),
 		on("IS", false, runConfigureService),
@@ -49,6 +58,24 @@ func tenancyOperations() []operation {
 		on("AC", true, runCreateAccount),
 		on("AC", false, runConfigureAccount),
 		on("AC", false, runAddMessagingService),
+		on("AC", false, func(ctx context.Context, e *Engine, r *request, c account.ConfigureWebhooks) (Outcome, error) {
+			return e.onAccount(ctx, r, func(s account.State) ([]events.Event, error) {
+				c.At = r.at
+				return account.Decide(s, c)
+			})
+		}),
+		on("IS", false, func(ctx context.Context, e *Engine, r *request, c service.ConfigureWebhooks) (Outcome, error) {
+			return e.onService(ctx, r, func(s service.State) ([]events.Event, error) {
+				c.At = r.at
+				return service.Decide(s, c)
+			})
+		}),
+		on("IS", false, func(ctx context.Context, e *Engine, r *request, c service.ConfigureNotifications) (Outcome, error) {
+			return e.onService(ctx, r, func(s service.State) ([]events.Event, error) {
+				c.At = r.at
+				return service.Decide(s, c)
+			})
+		}),
 	}
 }
 
@@ -88,14 +115,44 @@ func runUpdateUser(ctx context.Context, e *Engine, r *request, c user.Update) (O
 	})
 }
 
+// runRemoveUser takes the user's participants out after it, so that nothing is
+// lost when the removal is refused. A crash in between leaves participants behind;
+// the same command again goes on.
 func runRemoveUser(ctx context.Context, e *Engine, r *request, c user.Remove) (Outcome, error) {
-	return e.onUser(ctx, r, r.Aggregate, func(s user.State) (_ []events.Event, err error) {
+	var identity string
+	outcome, err := e.onUser(ctx, r, r.Aggregate, func(s user.State) (_ []events.Event, err error) {
 		if err = e.ownedBy(r, s.Account, s.Service, "user"); err != nil {
 			return nil, err
 		}
 		c.Issue = userIssue(r)
 		return user.Decide(s, c)
 	})
+	if err != nil || e.options.Memberships == nil {
+		return outcome, err
+	}
+	if err := e.users.glance(ctx, r.Aggregate, func(s user.State) { identity, r.Account, r.Service = s.Identity, s.Account, s.Service }); err != nil {
+		return Outcome{}, err
+	}
+	return outcome, e.removeMemberships(ctx, r, identity)
+}
+
+func (e *Engine) removeMemberships(ctx context.Context, r *request, identity string) error {
+	places, err := e.options.Memberships(ctx, r.Service, identity)
+	if err != nil {
+		return unavailable("unavailable", "The user's conversations are not known yet; send the same command id again", err)
+	}
+	for _, m := range places {
+		if m.User != r.Aggregate {
+			continue // of a later user with the same identity
+		}
+		remove := conversation.RemoveParticipant{Participant: m.Participant}
+		err := e.subordinate(ctx, r, "leave/"+m.Participant, remove.CommandType(), m.Conversation, remove)
+		var refusal *domain.Refusal
+		if err != nil && !(errors.As(err, &refusal) && refusal.Kind == domain.NotFound) {
+			return err
+		}
+	}
+	return nil
 }
 
 // userIssue is made in a user's lane, so it must not enter another user's: a
@@ -207,8 +264,28 @@ func runConfigureService(ctx context.Context, e *Engine, r *request, c service.C
 }
 
 func runRemoveService(ctx context.Context, e *Engine, r *request, c service.Remove) (Outcome, error) {
-	c.At = r.at
-	return e.onService(ctx, r, func(s service.State) ([]events.Event, error) { return service.Decide(s, c) })
+	return e.onService(ctx, r, func(s service.State) (_ []events.Event, err error) {
+		c.At = r.at
+		err = e.accounts.glance(ctx, s.Account, func(a account.State) { c.Default = a.DefaultService == s.Service })
+		if err != nil {
+			return nil, err
+		}
+		return service.Decide(s, c)
+	})
+}
+
+func (e *Engine) roleInUse(ctx context.Context, s role.State) (used bool, err error) {
+	err = e.services.glance(ctx, s.Service, func(sv service.State) {
+		used = sv.Exists() && slices.Contains([]string{sv.CreatorRole, sv.ConversationRole, sv.ServiceRole}, s.Role)
+	})
+	if err != nil || used || e.options.RoleInUse == nil {
+		return used, err
+	}
+	used, err = e.options.RoleInUse(ctx, s.Service, s.Role)
+	if err != nil {
+		err = unavailable("unavailable", "Who has the role is not known yet; try again", err)
+	}
+	return used, err
 }
 
 func (e *Engine) onService(ctx context.Context, r *request, decide func(service.State) ([]events.Event, error)) (Outcome, error) {
@@ -227,6 +304,9 @@ func (e *Engine) onService(ctx context.Context, r *request, decide func(service.
 func runCreateAccount(ctx context.Context, e *Engine, r *request, c account.Create) (Outcome, error) {
 	c.Account = sidFor(r, "AC", r.Aggregate)
 	c.At, c.DefaultService = r.at, domain.SID("IS", r.ID.String()+"/default-service")
+	if err := e.parentFacts(ctx, &c); err != nil {
+		return Outcome{}, err
+	}
 	if _, err := account.Decide(account.State{}, c); err != nil {
 		return Outcome{}, err
 	}
@@ -244,6 +324,13 @@ func runCreateAccount(ctx context.Context, e *Engine, r *request, c account.Crea
 	return e.accounts.transact(ctx, r, c.Account, decision[account.State]{
 		decide: func(s account.State) ([]events.Event, error) { return account.Decide(s, c) },
 	})
+}
+
+func (e *Engine) parentFacts(ctx context.Context, c *account.Create) error {
+	if c.Parent == "" {
+		return nil
+	}
+	return e.accounts.glance(ctx, c.Parent, func(s account.State) { c.ParentExists, c.ParentIsSub = s.Exists(), s.Parent != "" })
 }
 
 func runConfigureAccount(ctx context.Context, e *Engine, r *request, c account.Configure) (Outcome, error) {

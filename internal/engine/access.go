@@ -1,0 +1,238 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+
+	"github.com/parley-engine/parley/domain"
+	"github.com/parley-engine/parley/domain/account"
+	"github.com/parley-engine/parley/domain/apikey"
+	"github.com/parley-engine/parley/domain/conversation"
+	"github.com/parley-engine/parley/domain/service"
+	"github.com/parley-engine/parley/events"
+)
+
+// Vault encrypts secrets with a key that is not in the log. The same secret seals
+// to the same text, so that a repeated command is the same command.
+type Vault interface {
+	Seal(plaintext []byte) (string, error)
+	Unseal(sealed string) ([]byte, error)
+}
+
+func accessOperations() []operation {
+	return []operation{
+		on("AC", false, runSetAuthToken),
+		on("SK", true, runCreateAPIKey),
+		on("SK", false, func(ctx context.Context, e *Engine, r *request, c apikey.ReplaceSecret) (_ Outcome, err error) {
+			if c.Sealed, err = e.seal([]byte(c.Secret)); err != nil {
+				return Outcome{}, err
+			}
+			return e.onAPIKey(ctx, r, func(s apikey.State) ([]events.Event, error) {
+				c.At, c.Hash = r.at, secretHash(c.Secret)
+				return apikey.Decide(s, c)
+			})
+		}),
+		on("SK", false, func(ctx context.Context, e *Engine, r *request, c apikey.Revoke) (Outcome, error) {
+			return e.onAPIKey(ctx, r, func(s apikey.State) ([]events.Event, error) {
+				c.At = r.at
+				return apikey.Decide(s, c)
+			})
+		}),
+	}
+}
+
+func runSetAuthToken(ctx context.Context, e *Engine, r *request, c account.SetAuthToken) (_ Outcome, err error) {
+	if c.Secret != "" {
+		c.Hash = secretHash(c.Secret)
+		if c.Sealed, err = e.seal([]byte(c.Secret)); err != nil {
+			return Outcome{}, err
+		}
+	}
+	return e.onAccount(ctx, r, func(s account.State) ([]events.Event, error) {
+		c.At = r.at
+		return account.Decide(s, c)
+	})
+}
+
+func runCreateAPIKey(ctx context.Context, e *Engine, r *request, c apikey.Create) (_ Outcome, err error) {
+	if err := e.accountExists(ctx, r); err != nil {
+		return Outcome{}, err
+	}
+	r.Aggregate = sidFor(r, "SK", firstOf(r.Aggregate, c.Sid))
+	c.Account, c.Sid, c.Hash = r.Account, r.Aggregate, secretHash(c.Secret)
+	if c.Sealed, err = e.seal([]byte(c.Secret)); err != nil {
+		return Outcome{}, err
+	}
+	return e.apiKeys.transact(ctx, r, r.Aggregate, decision[apikey.State]{
+		decide: func(s apikey.State) ([]events.Event, error) {
+			c.At = r.at
+			return apikey.Decide(s, c)
+		},
+	})
+}
+
+func (e *Engine) onAPIKey(ctx context.Context, r *request, decide func(apikey.State) ([]events.Event, error)) (Outcome, error) {
+	r.Service = ""
+	return e.apiKeys.transact(ctx, r, r.Aggregate, decision[apikey.State]{
+		decide: func(s apikey.State) ([]events.Event, error) {
+			if err := e.ownedBy(r, s.Account, "", "API key"); err != nil {
+				return nil, err
+			}
+			return decide(s)
+		},
+	})
+}
+
+// accountExists settles the account of a command that creates something directly
+// in it.
+func (e *Engine) accountExists(ctx context.Context, r *request) error {
+	r.Account, r.Service = firstOf(r.Account, e.options.DefaultAccount), ""
+	var exists bool
+	if err := e.accounts.glance(ctx, r.Account, func(s account.State) { exists = s.Exists() }); err != nil {
+		return err
+	}
+	if !exists {
+		return notFound("The requested account was not found")
+	}
+	return nil
+}
+
+func (e *Engine) seal(secret []byte) (string, error) {
+	if e.options.Vault == nil {
+		return "", unavailable("no_vault", "There is no key to keep secrets with", nil)
+	}
+	return e.options.Vault.Seal(secret)
+}
+
+// secretHash is what the log keeps of a secret to recognise it by. Secrets are
+// random and long (domain.CheckSecret), so a fast hash cannot be searched.
+func secretHash(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return "sha256$" + hex.EncodeToString(sum[:])
+}
+
+func secretMatches(hash, secret string) bool {
+	return subtle.ConstantTimeCompare([]byte(hash), []byte(secretHash(secret))) == 1
+}
+
+// Authenticate returns the account that a user name and a secret stand for:
+// account SID and auth token, or API key SID and its secret (reference 1.2). Any
+// mismatch is the same *Failure of KindUnauthenticated.
+func (e *Engine) Authenticate(ctx context.Context, name, secret string) (accountSid string, err error) {
+	var hash string
+	switch {
+	case domain.IsSID("AC", name):
+		err = e.accounts.glance(ctx, name, func(s account.State) { accountSid, hash = s.Account, s.TokenHash })
+	case domain.IsSID("SK", name):
+		err = e.apiKeys.glance(ctx, name, func(s apikey.State) {
+			if s.Exists() {
+				accountSid, hash = s.Account, s.Hash
+			}
+		})
+	}
+	if err != nil {
+		return "", AsFailure(err)
+	}
+	if !secretMatches(hash, secret) || accountSid == "" {
+		return "", &Failure{Kind: KindUnauthenticated, Code: "unauthenticated", Twilio: 20003, Message: "Authenticate"}
+	}
+	return accountSid, nil
+}
+
+// APIKeySecret returns the account and the secret of an API key, for those who
+// check what was signed with it. ok is false for a key that is not there.
+func (e *Engine) APIKeySecret(ctx context.Context, sid string) (accountSid string, secret []byte, ok bool, err error) {
+	if !domain.IsSID("SK", sid) || e.options.Vault == nil {
+		return "", nil, false, nil
+	}
+	var sealed string
+	if err := e.apiKeys.glance(ctx, sid, func(s apikey.State) {
+		if ok = s.Exists(); ok {
+			accountSid, sealed = s.Account, s.Sealed
+		}
+	}); err != nil || !ok {
+		return "", nil, false, err
+	}
+	secret, err = e.options.Vault.Unseal(sealed)
+	return accountSid, secret, err == nil, err
+}
+
+// Place is where somebody may act: an account and one of its services.
+type Place struct{ Account, Service string }
+
+// Place finds where an account acts. Without a service it is the account's default
+// one. A service may also belong to one of the account's sub-accounts, which the
+// account then acts for. Everything else is refused as not found.
+func (e *Engine) Place(ctx context.Context, accountSid, serviceSid string) (Place, error) {
+	p := Place{Account: accountSid, Service: serviceSid}
+	if serviceSid == "" {
+		var exists bool
+		err := e.accounts.glance(ctx, accountSid, func(s account.State) { exists, p.Service = s.Exists(), s.DefaultService })
+		if err != nil || exists {
+			return p, asError(err)
+		}
+		return p, AsFailure(notFound("The requested account was not found"))
+	}
+	var owner string
+	if domain.IsSID("IS", serviceSid) {
+		if err := e.services.glance(ctx, serviceSid, func(s service.State) {
+			if s.Exists() {
+				owner = s.Account
+			}
+		}); err != nil {
+			return p, AsFailure(err)
+		}
+	}
+	if owner != "" && owner != accountSid {
+		if err := e.ActFor(ctx, accountSid, owner); err != nil {
+			owner = ""
+		}
+	}
+	if owner == "" {
+		return p, AsFailure(notFound("The requested service was not found"))
+	}
+	p.Account = owner
+	return p, nil
+}
+
+// ActFor refuses, as not found, an account that is neither the one that acts nor
+// one of its sub-accounts.
+func (e *Engine) ActFor(ctx context.Context, acting, accountSid string) error {
+	var allowed bool
+	if domain.IsSID("AC", accountSid) {
+		err := e.accounts.glance(ctx, accountSid, func(s account.State) {
+			allowed = s.Exists() && (s.Account == acting || s.Parent == acting)
+		})
+		if err != nil {
+			return AsFailure(err)
+		}
+	}
+	if !allowed {
+		return AsFailure(notFound("The requested account was not found"))
+	}
+	return nil
+}
+
+// MayRead refuses a user who is not a participant of the conversation: all
+// conversations are private. One that is not there, or elsewhere, is not found.
+func (e *Engine) MayRead(ctx context.Context, p Place, identity, conversationSid string) error {
+	var refused error
+	err := e.conversations.glance(ctx, conversationSid, func(s conversation.State) {
+		if !s.Exists() || s.Removed() || s.Account != p.Account || s.Service != p.Service {
+			refused = notFound("The requested conversation was not found")
+			return
+		}
+		refused = s.MayRead(domain.Caller{Identity: identity})
+	})
+	return asError(cmp.Or(err, refused))
+}
+
+func asError(err error) error {
+	if failure := AsFailure(err); failure != nil {
+		return failure
+	}
+	return nil
+}
