@@ -38,3 +38,8 @@ func CheckSecret(secret, field string) error {
 	}
 	return nil
 }
+
+// ValidText reports whether a text can be stored and shown: UTF-8 without NUL.
+func ValidText(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsRune(text, 0)
+}

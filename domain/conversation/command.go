@@ -200,6 +200,17 @@ type SetNotificationLevel struct {
 	Level       string `json:"level" schema:"required,enum=default|muted"`
 }
 
+// UpdateUserConversation changes how one user has the conversation (reference
+// 1.9.19): what is given of both, or nothing.
+type UpdateUserConversation struct {
+	Issue             `json:"-"`
+	Participant       string    `json:"participant" schema:"required"` // MB… or identity
+	NotificationLevel *string   `json:"notification_level,omitempty" schema:"enum=default|muted"`
+	LastReadIndex     *int64    `json:"last_read_message_index,omitempty"`
+	ClearLastRead     bool      `json:"clear_last_read,omitempty"` // all is unread again
+	LastReadTimestamp time.Time `json:"last_read_timestamp,omitzero"`
+}
+
 // AdvanceState is a timer that came up. The decider fires it only when a timer
 // is really due at At, so a stale, late or repeated one does nothing.
 type AdvanceState struct {
@@ -269,6 +280,9 @@ func (MoveReadHorizon) CommandType() string { return "conversation.move-read-hor
 
 // CommandType returns the name on the wire.
 func (SetNotificationLevel) CommandType() string { return "conversation.set-notification-level" }
+
+// CommandType returns the name on the wire.
+func (UpdateUserConversation) CommandType() string { return "conversation.update-user-conversation" }
 
 // CommandType returns the name on the wire.
 func (AdvanceState) CommandType() string { return "conversation.advance-state" }

@@ -43,6 +43,8 @@ func Decide(s State, c Command) ([]events.Event, error) {
 		return moveReadHorizon(s, c)
 	case SetNotificationLevel:
 		return setNotificationLevel(s, c)
+	case UpdateUserConversation:
+		return updateUserConversation(s, c)
 	case AddWebhook:
 		return addWebhook(s, c)
 	case UpdateWebhook:

@@ -102,3 +102,35 @@ func setNotificationLevel(s State, c SetNotificationLevel) ([]events.Event, erro
 	}
 	return []events.Event{events.NotificationLevelSet{Participant: p.Sid, Level: level, At: c.At}}, nil
 }
+
+// updateUserConversation decides the level and then the horizon: they do not
+// depend on each other.
+func updateUserConversation(s State, c UpdateUserConversation) (es []events.Event, err error) {
+	if c.NotificationLevel != nil {
+		es, err = setNotificationLevel(s, SetNotificationLevel{Issue: c.Issue, Participant: c.Participant, Level: *c.NotificationLevel})
+		if err != nil {
+			return nil, err
+		}
+	}
+	reading, err := s.userReading(c)
+	if err != nil {
+		return nil, err
+	}
+	return append(es, reading...), nil
+}
+
+func (s State) userReading(c UpdateUserConversation) ([]events.Event, error) {
+	p, ok := s.Participant(c.Participant)
+	if err := cmp.Or(s.found(), s.onlyHimself(c.Caller, p), s.permits(alsoClosed)); err != nil {
+		return nil, err
+	}
+	switch {
+	case !ok:
+		return nil, participantNotFound(c.Participant)
+	case c.ClearLastRead && (c.LastReadIndex != nil || !c.LastReadTimestamp.IsZero()):
+		return nil, badIndex("clear_last_read", "The horizon is either moved or cleared")
+	case c.ClearLastRead:
+		return clearHorizon(p, c.At), nil
+	}
+	return s.reading(p, c.LastReadIndex, c.LastReadTimestamp, c.At)
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/parley-engine/parley/domain/account"
 	"github.com/parley-engine/parley/domain/apikey"
 	"github.com/parley-engine/parley/domain/conversation"
+	"github.com/parley-engine/parley/domain/reservation"
 	"github.com/parley-engine/parley/domain/service"
 	"github.com/parley-engine/parley/events"
 )
@@ -235,4 +236,40 @@ func asError(err error) error {
 		return failure
 	}
 	return nil
+}
+
+// ConversationSid returns the SID of a conversation of the place that is named by
+// SID or unique name. It reads the log's truth, not a read model. A SID is
+// returned as it is, whether there is such a conversation or not.
+func (e *Engine) ConversationSid(ctx context.Context, p Place, ref string) (string, error) {
+	if domain.IsSID("CH", ref) {
+		return ref, nil
+	}
+	holder, err := e.holderOf(ctx, reservation.UniqueName, p.Service, ref)
+	if err != nil {
+		return "", AsFailure(err)
+	}
+	found := false
+	if holder != "" {
+		err = e.conversations.glance(ctx, holder, func(s conversation.State) {
+			found = !s.Removed() && s.UniqueName == ref && s.Service == p.Service
+		})
+	}
+	if err == nil && !found {
+		err = notFound("The requested conversation was not found")
+	}
+	return holder, asError(err)
+}
+
+// UserSid returns the SID of a user of the place that is named by SID or identity,
+// in the way of ConversationSid.
+func (e *Engine) UserSid(ctx context.Context, p Place, ref string) (string, error) {
+	if domain.IsSID("US", ref) {
+		return ref, nil
+	}
+	sid, err := e.userOf(ctx, p.Service, ref)
+	if err == nil && sid == "" {
+		err = notFound("The requested user was not found")
+	}
+	return sid, asError(err)
 }

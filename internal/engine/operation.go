@@ -165,6 +165,10 @@ func conversationOperations() []operation {
 			c.Issue = i
 			return nil
 		}),
+		onConversation(func(_ context.Context, _ *Engine, _ *request, _ conversation.State, c *conversation.UpdateUserConversation, i conversation.Issue) error {
+			c.Issue = i
+			return nil
+		}),
 		onConversation(func(_ context.Context, _ *Engine, _ *request, _ conversation.State, c *conversation.AdvanceState, i conversation.Issue) error {
 			c.Issue = i
 			return nil

@@ -1,0 +1,146 @@
+package rest
+
+import (
+	"encoding/base64"
+	"fmt"
+	"hash/fnv"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/parley-engine/parley/projections"
+)
+
+// Parameters of every list (reference 1.5).
+var paging = []param{
+	{name: "PageSize", kind: integer, code: 20422, about: "How many items a page has; more than the largest page is as good as the largest."},
+	{name: "Page", kind: integer, code: 20422, about: "Number of the page, for the client; it positions nothing."},
+	{name: "PageToken", about: "Where the page begins, from next_page_url or previous_page_url."},
+}
+
+const defaultPage = 50
+
+type meta struct {
+	Page        int64   `json:"page"`
+	PageSize    int     `json:"page_size"`
+	FirstURL    string  `json:"first_page_url"`
+	PreviousURL *string `json:"previous_page_url"`
+	URL         string  `json:"url"`
+	NextURL     *string `json:"next_page_url"`
+	Key         string  `json:"key"`
+}
+
+// paged is where in a list a request stands.
+type paged struct {
+	projections.Page
+	number int64
+	token  string
+}
+
+// page reads the parameters of a list. Sizes above the list's largest are clamped
+// without a word: both helper libraries ask for more than there can be.
+func (c *call) page() (paged, error) {
+	p := paged{Page: projections.Page{Limit: min(defaultPage, c.route.page)}}
+	if size := c.values.integer("PageSize"); size != nil {
+		if *size < 1 {
+			return p, invalidParameter(20422, "PageSize", "PageSize must be above zero")
+		}
+		p.Limit = int(min(*size, int64(c.route.page)))
+	}
+	if number := c.values.integer("Page"); number != nil {
+		if *number < 0 {
+			return p, invalidParameter(20422, "Page", "Page must not be below zero")
+		}
+		p.number = *number
+	}
+	p.token = c.values.str("PageToken")
+	if p.token == "" {
+		return p, nil
+	}
+	var err error
+	p.After, p.Back, err = c.openToken(p.token)
+	return p, err
+}
+
+// Directions of a page token.
+const (
+	forwards  = "PA"
+	backwards = "PB"
+)
+
+// token names a place in this list. It holds the key of a row, so it stays right
+// while rows come and go; base64 has no dots, which one helper library eats.
+func (c *call) token(direction string, key projections.Key) string {
+	return direction + base64.RawURLEncoding.EncodeToString([]byte(c.listTag()+key.String()))
+}
+
+func (c *call) openToken(token string) (key projections.Key, back bool, err error) {
+	refused := invalidParameter(20422, "PageToken", "PageToken is not one of this list")
+	direction := token[:min(len(token), len(forwards))]
+	data, err := base64.RawURLEncoding.DecodeString(token[len(direction):])
+	place, ours := strings.CutPrefix(string(data), c.listTag())
+	if err != nil || !ours || direction != forwards && direction != backwards {
+		return key, false, refused
+	}
+	if key, err = projections.ParseKey(place); err != nil || key.IsZero() {
+		return key, false, refused
+	}
+	return key, direction == backwards, nil
+}
+
+// listTag keeps tokens of one list out of another: keys of lists do not mix.
+func (c *call) listTag() string {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(c.route.name + "?" + c.filters()))
+	return strconv.FormatUint(uint64(h.Sum32()), 36) + "."
+}
+
+// filters are the query parameters besides those of paging, as URLs repeat them.
+func (c *call) filters() string {
+	var b strings.Builder
+	for _, p := range c.route.params {
+		if p.name == "PageSize" || p.name == "Page" || p.name == "PageToken" {
+			continue
+		}
+		for _, t := range c.values[p.name] {
+			fmt.Fprintf(&b, "%s=%s&", p.name, url.QueryEscape(t))
+		}
+	}
+	return b.String()
+}
+
+func (c *call) pageURL(p paged, number int64, token string) string {
+	u := fmt.Sprintf("%s%s?%sPageSize=%d&Page=%d", c.root(), strings.TrimPrefix(c.r.URL.EscapedPath(), "/v1"), c.filters(), p.Limit, number)
+	if token != "" {
+		u += "&PageToken=" + token
+	}
+	return u
+}
+
+// meta describes the page of a list that was read.
+func metaOf[R any](c *call, p paged, l projections.List[R]) meta {
+	m := meta{Page: p.number, PageSize: p.Limit, Key: c.route.list, FirstURL: c.pageURL(p, 0, ""), URL: c.pageURL(p, p.number, p.token)}
+	more, before := l.More, p.token != ""
+	if p.Back {
+		more, before = true, l.More
+	}
+	if len(l.Items) == 0 {
+		return m
+	}
+	if more {
+		m.NextURL = maybe(c.pageURL(p, p.number+1, c.token(forwards, l.Last)))
+	}
+	if before {
+		m.PreviousURL = maybe(c.pageURL(p, max(0, p.number-1), c.token(backwards, l.First)))
+	}
+	return m
+}
+
+// answerList sends a page.
+func answerList[R, W any](c *call, p paged, l projections.List[R], wire func(R) W) error {
+	items := make([]W, len(l.Items))
+	for i, item := range l.Items {
+		items[i] = wire(item)
+	}
+	return c.answer(map[string]any{c.route.list: items, "meta": metaOf(c, p, l)})
+}

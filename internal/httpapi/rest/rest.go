@@ -1,0 +1,148 @@
+// Package rest is the REST surface that Twilio's helper libraries talk to: the 103
+// operations of Twilio Conversations v1, in the account form and the service form,
+// and Parley's additions to them.
+//
+// Every operation is a line of one table (table.go). A handler decodes the
+// parameters, has the engine or a read model answer, and encodes; it decides
+// nothing. The table also makes docs/openapi.yaml.
+//
+// A handler is safe for concurrent use and starts no goroutines.
+package rest
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/internal/engine"
+	"github.com/parley-engine/parley/internal/httpapi/ratelimit"
+	"github.com/parley-engine/parley/projections"
+	"github.com/parley-engine/parley/store"
+)
+
+// Config is what the surface stands on. Engine, Models, Wait, Log and Fresh are
+// required.
+type Config struct {
+	Engine *engine.Engine
+	Models *projections.Queries
+	// Wait returns when the read models have reached the position.
+	Wait func(context.Context, events.Position) error
+	// Log is where histories are read.
+	Log store.StreamReader
+	// Fresh knows what was written here last; the engine tells it.
+	Fresh *Freshness
+	// Files keeps uploaded media. Nil: no uploads.
+	Files Files
+	// URLKey signs the addresses of media; it must be kept secret.
+	URLKey []byte
+	// PublicURL is the address clients use, as in https://chat.example.com. Empty:
+	// what the request says.
+	PublicURL string
+	// Actions limits writes; nil does not.
+	Actions *ratelimit.Limiter
+	// MaxMedia bounds an upload, in bytes. Zero: the domain's limit.
+	MaxMedia int64
+	Logger   *slog.Logger     // nil discards
+	Now      func() time.Time // nil: time.Now
+}
+
+// Files keeps the bytes of media under their hash.
+type Files interface {
+	// Keep stores what the reader yields, durably, and returns its hash and size.
+	Keep(ctx context.Context, r io.Reader, limit int64) (sha256 string, size int64, err error)
+	// File opens what has the hash, for reading.
+	File(sha256 string) (io.ReadSeekCloser, error)
+}
+
+// MaxWait bounds how long a request waits for the read models.
+const MaxWait = 5 * time.Second
+
+// api is the handler's working form of Config.
+type api struct {
+	Config
+	mux *http.ServeMux
+}
+
+// New returns the handler of everything under /v1/.
+func New(c Config) http.Handler {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	a := &api{Config: c, mux: http.NewServeMux()}
+	for _, r := range table() {
+		for _, pattern := range r.patterns() {
+			a.mux.Handle(pattern.String(), a.handler(r, pattern.service))
+		}
+	}
+	a.mux.HandleFunc("/v1/", a.unknown)
+	return a
+}
+
+// ServeHTTP adds what every answer has, and answers for paths the router would
+// redirect.
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	begun := a.Now()
+	h := w.Header()
+	h.Set("Twilio-Request-Id", requestID())
+	allowBrowsers(h)
+	if r.Method == http.MethodOptions {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	recorder := &timed{ResponseWriter: w, begun: begun, now: a.Now}
+	if !routable(r) {
+		a.unknown(recorder, r)
+		return
+	}
+	a.mux.ServeHTTP(recorder, r)
+}
+
+// timed says how long it took just before the answer's head is sent.
+type timed struct {
+	http.ResponseWriter
+	begun time.Time
+	now   func() time.Time
+	sent  bool
+}
+
+func (t *timed) WriteHeader(status int) {
+	if !t.sent {
+		t.sent = true
+		t.Header().Set("Twilio-Request-Duration", seconds(t.now().Sub(t.begun)))
+	}
+	t.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (t *timed) Unwrap() http.ResponseWriter { return t.ResponseWriter }
+
+// unknown answers for paths and methods that are not in the table.
+func (a *api) unknown(w http.ResponseWriter, r *http.Request) {
+	if allowed := a.allowed(r); allowed != "" {
+		w.Header().Set("Allow", allowed)
+		writeProblem(w, problem{status: http.StatusMethodNotAllowed, code: 20004, message: "Method not allowed"})
+		return
+	}
+	writeProblem(w, notFound(r.URL.Path))
+}
+
+// allowed lists the methods there are for the path.
+func (a *api) allowed(r *http.Request) string {
+	var methods string
+	for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+		probe := &http.Request{Method: m, URL: r.URL, Host: r.Host}
+		if _, pattern := a.mux.Handler(probe); pattern != "/v1/" && pattern != "" {
+			methods += ", " + m
+		}
+	}
+	if methods == "" {
+		return ""
+	}
+	return methods[2:]
+}

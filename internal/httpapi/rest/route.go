@@ -1,0 +1,314 @@
+package rest
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parley-engine/parley/domain"
+	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/internal/engine"
+	"github.com/parley-engine/parley/projections"
+)
+
+// forms says under which of the two families of paths an operation exists.
+type forms int
+
+const (
+	bothForms   forms = iota // /v1/… and /v1/Services/{ChatServiceSid}/…
+	accountForm              // /v1/… only
+	serviceForm              // /v1/Services/{ChatServiceSid}/… only
+)
+
+// scope says what the rate of a write is counted against (reference section 11).
+type scope int
+
+const (
+	unlimited       scope = iota
+	perService            // conversations made and removed, users, roles
+	perConversation       // what happens within one
+)
+
+// route is one operation: a line of the table.
+type route struct {
+	method string
+	path   string // behind the prefix of the form
+	name   string // operation id of the account form
+	forms  forms
+	users  bool // an access token may be used
+	limit  scope
+	hooks  bool // takes X-Twilio-Webhook-Enabled
+	params []param
+	answer any    // a zero value of what is returned; nil: nothing
+	list   string // key of the list, for lists of answers
+	page   int    // largest page of the list
+	status int    // of success
+	raw    bool   // the body is bytes, not a form
+	own    bool   // Parley's addition: not an operation of Twilio's
+	about  string
+	handle func(*call) error
+}
+
+const servicePrefix = "/Services/{ChatServiceSid}"
+
+// pattern is a path of the router.
+type pattern struct {
+	method, path string
+	service      bool
+}
+
+func (p pattern) String() string { return p.method + " /v1" + p.path }
+
+func (r route) patterns() []pattern {
+	var list []pattern
+	if r.forms != serviceForm {
+		list = append(list, pattern{r.method, r.path, false})
+	}
+	if r.forms != accountForm {
+		list = append(list, pattern{r.method, servicePrefix + r.path, true})
+	}
+	return list
+}
+
+// call is one request to an operation.
+type call struct {
+	*api
+	route     route
+	w         http.ResponseWriter
+	r         *http.Request
+	caller    caller
+	place     engine.Place
+	inService bool
+	values    values
+	query     values // what of values came from the query, to be repeated in URLs
+}
+
+func (a *api) handler(r route, inService bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		c := &call{api: a, route: r, w: w, r: request, inService: inService}
+		if err := c.run(); err != nil {
+			c.fail(err)
+		}
+	})
+}
+
+// run is the way of every request: who, where, whether, what.
+func (c *call) run() (err error) {
+	if c.caller, err = c.authenticate(c.r); err != nil {
+		return err
+	}
+	if c.caller.identity != "" && !c.route.users {
+		return forbidden("This is not for users")
+	}
+	if err := checkPath(c.r); err != nil {
+		return err
+	}
+	if c.place, err = c.api.place(c.r, c.caller, c.inService); err != nil {
+		return err
+	}
+	if err := c.decode(); err != nil {
+		return err
+	}
+	if err := c.waitFor(); err != nil {
+		return err
+	}
+	return c.route.handle(c)
+}
+
+func (c *call) fail(err error) {
+	p := problemOf(err, c.r.URL.Path)
+	if p.status == http.StatusInternalServerError {
+		c.Logger.Error("request failed", "operation", c.route.name, "err", err)
+	}
+	writeProblem(c.w, p)
+}
+
+// checkPath refuses path segments that are no text.
+func checkPath(r *http.Request) error {
+	if domain.ValidText(r.URL.Path) {
+		return nil
+	}
+	return problem{status: http.StatusNotFound, code: 20404, message: "The requested resource was not found"}
+}
+
+// decode reads the parameters: of a write from the body, of a read from the query.
+func (c *call) decode() (err error) {
+	var given url.Values
+	switch {
+	case c.route.method == http.MethodPost && !c.route.raw:
+		given, err = form(c.w, c.r)
+	default:
+		given, err = url.ParseQuery(c.r.URL.RawQuery)
+		if err != nil {
+			err = problem{status: http.StatusBadRequest, code: 20001, message: "The query could not be read", details: details{Code: "malformed_query"}}
+		}
+	}
+	if err != nil {
+		return err
+	}
+	c.values, err = decode(c.route.params, given)
+	return err
+}
+
+// waitFor holds a request until the read models have come as far as the client
+// has already seen (header Parley-Wait-For).
+func (c *call) waitFor() error {
+	header := c.r.Header.Get("Parley-Wait-For")
+	if header == "" {
+		return nil
+	}
+	position, err := events.ParsePosition(header)
+	if err != nil {
+		return problem{status: http.StatusBadRequest, code: 20422, message: "Parley-Wait-For is not a position", details: details{Code: "position_invalid", Field: "Parley-Wait-For"}}
+	}
+	return c.wait(position)
+}
+
+// wait is bounded by MaxWait.
+func (c *call) wait(position events.Position) error {
+	if position.IsZero() {
+		return nil
+	}
+	ctx, cancel := contextWithin(c.r, MaxWait)
+	defer cancel()
+	if err := c.Wait(ctx, position); err != nil {
+		c.Logger.Warn("read models are behind", "position", position, "err", err)
+		return problem{status: http.StatusServiceUnavailable, code: 20500, message: "The read models have not come that far yet; try again",
+			retryAfter: time.Second, details: details{Code: "behind", Retryable: true}}
+	}
+	return nil
+}
+
+// fresh makes sure that queries about the keys see what was written here before.
+func (c *call) fresh(keys ...string) error {
+	var position events.Position
+	for _, key := range keys {
+		position = later(position, c.Fresh.position(key))
+	}
+	return c.wait(position)
+}
+
+// command sends a command of the caller to the engine.
+func (c *call) command(aggregate string, fields interface{ CommandType() string }) (engine.Outcome, error) {
+	body, err := marshal(fields)
+	if err != nil {
+		return engine.Outcome{}, err
+	}
+	command := engine.Command{
+		Type: fields.CommandType(), Aggregate: aggregate, Account: c.place.Account, Service: c.place.Service,
+		Actor: c.caller.actor(), Body: body, Traceparent: traceparent(c.r),
+	}
+	command.Webhooks = c.route.hooks && strings.EqualFold(c.r.Header.Get("X-Twilio-Webhook-Enabled"), "true")
+	if command.ID, err = c.commandID(); err != nil {
+		return engine.Outcome{}, err
+	}
+	if command.ExpectedRevision, err = ifMatch(c.r); err != nil {
+		return engine.Outcome{}, err
+	}
+	outcome, err := c.Engine.Execute(c.r.Context(), command)
+	if err != nil {
+		return outcome, err
+	}
+	c.w.Header().Set("Parley-Position", outcome.Position.String())
+	return outcome, nil
+}
+
+// maxKey bounds an idempotency key, in bytes.
+const maxKey = 255
+
+// commandID makes the same request with the same Idempotency-Key the same
+// command; without one every request is a command of its own.
+func (c *call) commandID() (events.ID, error) {
+	key := c.r.Header.Get("Idempotency-Key")
+	switch {
+	case key == "":
+		id, err := uuid.NewV7()
+		return events.ID(id), err
+	case len(key) > maxKey || !domain.ValidText(key):
+		return events.ID{}, problem{status: http.StatusBadRequest, code: 20422, message: "Idempotency-Key is at most 255 bytes of text",
+			details: details{Code: "idempotency_key_invalid", Field: "Idempotency-Key"}}
+	}
+	return events.NameID(strings.Join([]string{"rest", c.place.Account, c.place.Service, c.r.Method, c.r.URL.Path, key}, "\x00")), nil
+}
+
+// ifMatch reads the revision a client expects an aggregate to be at.
+func ifMatch(r *http.Request) (*int64, error) {
+	header := r.Header.Get("If-Match")
+	if header == "" || header == "*" {
+		return nil, nil
+	}
+	tag := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(header, "W/"), `"`), `"`)
+	revision, err := strconv.ParseInt(tag, 10, 64)
+	if err != nil || revision < 0 {
+		return nil, problem{status: http.StatusPreconditionFailed, code: 20409, message: "If-Match is not an ETag of this resource",
+			details: details{Code: "version_conflict", Field: "If-Match"}}
+	}
+	return &revision, nil
+}
+
+// traceparent passes a W3C trace context on if it looks like one.
+func traceparent(r *http.Request) string {
+	const length = 55
+	if t := r.Header.Get("Traceparent"); len(t) == length && domain.ValidText(t) {
+		return t
+	}
+	return ""
+}
+
+// limited takes from the allowance of what is written to.
+func (c *call) limited(conversation string) error {
+	key := "service " + c.place.Service
+	switch c.route.limit {
+	case unlimited:
+		return nil
+	case perConversation:
+		key = "conversation " + conversation
+	}
+	if ok, after := c.Actions.Allow(c.Now(), key); !ok {
+		return problem{status: http.StatusTooManyRequests, code: 50063, message: "Too many actions per second", retryAfter: after,
+			details: details{Code: "rate_limited", Retryable: true}}
+	}
+	return nil
+}
+
+// conversation returns the SID behind the path's conversation.
+func (c *call) conversation(name string) (string, error) {
+	return c.Engine.ConversationSid(c.r.Context(), c.place, c.r.PathValue(name))
+}
+
+// write settles which conversation a write is for, and takes from its allowance.
+func (c *call) write(name string) (string, error) {
+	conversation, err := c.conversation(name)
+	if err != nil {
+		return "", err
+	}
+	return conversation, c.limited(conversation)
+}
+
+// read settles which conversation a read is about: one the caller may see, as
+// fresh as it was written here.
+func (c *call) read(name string) (string, error) {
+	conversation, err := c.conversation(name)
+	if err != nil {
+		return "", err
+	}
+	if c.caller.identity != "" {
+		if err := c.Engine.MayRead(c.r.Context(), c.place, c.caller.identity, conversation); err != nil {
+			return "", err
+		}
+	}
+	return conversation, c.fresh(conversation)
+}
+
+// found turns a row that is not there, or not of the place, into not found.
+func (c *call) found(err error, account, service string) error {
+	if errors.Is(err, projections.ErrNotFound) || err == nil && (account != c.place.Account || service != "" && service != c.place.Service) {
+		return notFound(c.r.URL.Path)
+	}
+	return err
+}
