@@ -23,6 +23,11 @@ const (
 	wh   = "WH00000000000000000000000000000001"
 	us   = "US00000000000000000000000000000001"
 	rl   = "RL00000000000000000000000000000001"
+	sk   = "SK00000000000000000000000000000001"
+	cr   = "CR00000000000000000000000000000001"
+	bs   = "BS00000000000000000000000000000001"
+	ig   = "IG00000000000000000000000000000001"
+	me   = "ME00000000000000000000000000000001"
 )
 
 func minute(n int) time.Time { return epoch.Add(time.Duration(n) * time.Minute) }
@@ -43,14 +48,26 @@ func given(t *testing.T, history ...events.Event) *projections.ReadModels {
 
 func streamOf(e events.Event) string {
 	switch e.(type) {
-	case events.AccountCreated, events.AccountConfigured, events.MessagingServiceAdded:
+	case events.AccountCreated, events.AccountConfigured, events.MessagingServiceAdded,
+		events.AccountAuthTokenSet, events.AccountWebhooksConfigured:
 		return "account-" + account
-	case events.ServiceCreated, events.ServiceConfigured, events.ServiceRemoved:
+	case events.ServiceCreated, events.ServiceConfigured, events.ServiceRemoved,
+		events.ServiceWebhooksConfigured, events.ServiceNotificationsConfigured:
 		return "service-" + service
 	case events.UserCreated, events.UserFriendlyNameChanged, events.UserAttributesChanged, events.UserRoleChanged, events.UserRemoved:
 		return "user-" + us
 	case events.RoleCreated, events.RolePermissionsReplaced, events.RoleRemoved:
 		return "role-" + rl
+	case events.APIKeyCreated, events.APIKeySecretReplaced, events.APIKeyRevoked:
+		return "apikey-" + sk
+	case events.CredentialCreated, events.CredentialUpdated, events.CredentialRemoved:
+		return "credential-" + cr
+	case events.BindingCreated, events.BindingUpdated, events.BindingRemoved:
+		return "binding-" + bs
+	case events.AddressConfigurationCreated, events.AddressConfigurationUpdated, events.AddressConfigurationRemoved:
+		return "address-" + ig
+	case events.MediaCreated, events.MediaRemoved:
+		return "media-" + me
 	case events.ReservationClaimed:
 		return "reservation-identity:x"
 	}
@@ -438,10 +455,19 @@ func TestRemovedUsersRolesAndServicesAreGoneAndParticipantsStay(t *testing.T) {
 	rm := given(t, created(), joined(alba, "alba", "", 1),
 		events.UserCreated{User: us, Account: account, Service: service, Identity: "alba"}, events.UserRemoved{},
 		events.RoleCreated{Role: rl, Account: account, Service: service, Type: events.RoleService}, events.RoleRemoved{},
-		events.ServiceCreated{Service: service, Account: account}, events.ServiceRemoved{})
-	for table, want := range map[string]int64{"user": 0, "role": 0, "service": 0, "participant": 1} {
+		events.ServiceCreated{Service: service, Account: account}, events.ServiceRemoved{At: minute(2)})
+	for table, want := range map[string]int64{"user": 0, "role": 0, "service": 1, "participant": 1} {
 		require.Equal(t, want, rowsOf(t, rm, table), table)
 	}
+	_, err := rm.Service(t.Context(), service)
+	require.ErrorIs(t, err, projections.ErrNotFound)
+	list, err := rm.Services(t.Context(), account, projections.Page{})
+	require.NoError(t, err)
+	require.Empty(t, list.Items)
+	removed, err := rm.RemovedServices(t.Context(), projections.Page{})
+	require.NoError(t, err)
+	require.Len(t, removed.Items, 1)
+	require.Equal(t, minute(2), removed.Items[0].DateRemoved)
 }
 
 func TestEveryEventTypeOfTheVocabularyIsHandled(t *testing.T) {
@@ -473,6 +499,8 @@ func foldOne(t *testing.T, e events.Event) (before, after []projections.Digest) 
 		events.AccountCreated{At: minute(1)}, events.ServiceCreated{At: minute(1)}, events.UserCreated{At: minute(1)}, events.RoleCreated{At: minute(1)},
 		events.ConversationCreated{State: events.StateActive, At: minute(1)}, events.ParticipantAdded{At: minute(1)},
 		events.MessageAdded{At: minute(1)}, events.WebhookAdded{At: minute(1)},
+		events.APIKeyCreated{At: minute(1)}, events.CredentialCreated{At: minute(1)}, events.BindingCreated{At: minute(1)},
+		events.AddressConfigurationCreated{At: minute(1)}, events.MediaCreated{At: minute(1)},
 	} {
 		begins := strings.HasSuffix(e.EventType(), ".created.v1") && streamOf(given) == streamOf(e)
 		if given.EventType() != e.EventType() && !begins {
