@@ -78,7 +78,7 @@ type listing[R any] struct {
 	bind    func(Key) []any // values for order
 }
 
-// where narrows the list. The condition has at most one parameter.
+// where narrows the list by a condition with one parameter.
 func (l *listing[R]) where(condition string, arg any) {
 	l.from, l.args = l.from+" AND "+condition, append(l.args, arg)
 }

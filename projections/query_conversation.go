@@ -54,14 +54,13 @@ func (q *Queries) Conversations(ctx context.Context, filter ConversationFilter, 
 
 func conversationsOf(filter ConversationFilter) listing[Conversation] {
 	l := listing[Conversation]{
-		columns: conversationTable.columns,
-		from:    "FROM conversation WHERE chat_service_sid = ?", args: []any{filter.Service},
+		columns: conversationTable.columns, from: conversationsFrom(filter), args: []any{filter.Service},
 		order: []string{"date_created", "id"}, desc: !filter.Ascending,
 		key:  func(c Conversation) Key { return byNumber(c.DateCreated.UnixMilli(), c.id) },
 		bind: bindNumberID,
 	}
 	if filter.Member != "" {
-		l.from, l.args = memberConversations, []any{filter.Member, filter.Service}
+		l.args = append(l.args, filter.Member)
 	}
 	if filter.State != "" {
 		l.where("state = ?", filter.State)
@@ -75,11 +74,21 @@ func conversationsOf(filter ConversationFilter) listing[Conversation] {
 	return l
 }
 
-// memberConversations begins with where the identity takes part, which is
-// bounded, and sorts those; the conversation's own indexes would lead through
-// the whole service. A participant is in the service of its conversation.
-const memberConversations = `FROM conversation NOT INDEXED WHERE id IN
-	(SELECT conversation FROM participant WHERE identity = ? AND chat_service_sid = ?)`
+// conversationsFrom names the index, of which SQLite takes another when there
+// are bounds: every conversation of the service would be looked at for those in
+// the state. With an identity it begins with where that takes part, which is
+// bounded, and sorts those; a participant is in its conversation's service.
+func conversationsFrom(filter ConversationFilter) string {
+	switch {
+	case filter.Member != "":
+		return `FROM conversation NOT INDEXED WHERE id IN
+			(SELECT conversation FROM participant WHERE chat_service_sid = ? AND identity = ?)`
+	case filter.State != "":
+		return "FROM conversation INDEXED BY conversation_3 WHERE chat_service_sid = ?"
+	default:
+		return "FROM conversation INDEXED BY conversation_2 WHERE chat_service_sid = ?"
+	}
+}
 
 func pageOf[R any](ctx context.Context, q *Queries, l listing[R], page Page) (list List[R], err error) {
 	err = q.view(ctx, func(conn *sqlite.Conn) error {

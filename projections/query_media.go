@@ -14,7 +14,7 @@ func (q *Queries) Media(ctx context.Context, sid string) (Media, error) {
 
 // MediaOfService lists a service's files in the order they were uploaded.
 func (q *Queries) MediaOfService(ctx context.Context, service string, page Page) (List[Media], error) {
-	return pageOf(ctx, q, mediaWhere("chat_service_sid = ?", service), page)
+	return pageOf(ctx, q, mediaOf(service), page)
 }
 
 // MediaHeld reports whether any file has the bytes with the hash, in whatever
@@ -32,9 +32,15 @@ func (q *Queries) MediaHeld(ctx context.Context, sha256 string) (held bool, err 
 // and those whose message, or its conversation, was removed. It looks at every
 // file, which is for a job that runs now and then, not for a request.
 func (q *Queries) MediaToCollect(ctx context.Context, unattachedBefore time.Time, page Page) (List[Media], error) {
-	return pageOf(ctx, q, mediaWhere(`(message IS NULL AND date_created < ?
+	return pageOf(ctx, q, mediaToCollect(unattachedBefore), page)
+}
+
+func mediaOf(service string) listing[Media] { return mediaWhere("chat_service_sid = ?", service) }
+
+func mediaToCollect(unattachedBefore time.Time) listing[Media] {
+	return mediaWhere(`(message IS NULL AND date_created < ?
 		OR message IS NOT NULL AND NOT EXISTS (SELECT 1 FROM message m WHERE m.id = media.message))`,
-		unattachedBefore.UnixMilli()), page)
+		unattachedBefore.UnixMilli())
 }
 
 func mediaWhere(condition string, args ...any) listing[Media] {

@@ -53,14 +53,20 @@ func (q *Queries) Service(ctx context.Context, sid string) (Service, error) {
 // Services lists an account's in the order they were created, without those
 // that were removed.
 func (q *Queries) Services(ctx context.Context, account string, page Page) (List[Service], error) {
-	return pageOf(ctx, q, servicesWhere("account_sid = ? AND date_removed IS NULL", account), page)
+	return pageOf(ctx, q, servicesOf(account), page)
 }
 
 // RemovedServices lists those of all accounts that were removed, in the order
 // they were created. What they hold is there until it is removed itself.
 func (q *Queries) RemovedServices(ctx context.Context, page Page) (List[Service], error) {
-	return pageOf(ctx, q, servicesWhere("date_removed IS NOT NULL"), page)
+	return pageOf(ctx, q, removedServices(), page)
 }
+
+func servicesOf(account string) listing[Service] {
+	return servicesWhere("account_sid = ? AND date_removed IS NULL", account)
+}
+
+func removedServices() listing[Service] { return servicesWhere("date_removed IS NOT NULL") }
 
 func servicesWhere(condition string, args ...any) listing[Service] {
 	return listing[Service]{

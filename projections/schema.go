@@ -56,8 +56,8 @@ var conversationTable = &tableSpec[string, Conversation]{
 	id:    func(c *Conversation) *int64 { return &c.id },
 	indexes: []string{
 		"(chat_service_sid, unique_name) WHERE unique_name IS NOT NULL",
-		"(chat_service_sid, date_created, id)",
-		"(chat_service_sid, state, date_created, id)",
+		"(chat_service_sid, date_created)", // and the row id, as in every index: named, it could not be entered by
+		"(chat_service_sid, state, date_created)",
 	},
 }
 
