@@ -89,6 +89,20 @@ func optionalInteger[R any](name string, field func(*R) **int64) column[R] {
 	}
 }
 
+// optionalID is the id of another row; NULL for zero, which means none.
+func optionalID[R any](name string, field func(*R) *int64) column[R] {
+	return column[R]{name: name, decl: "INTEGER",
+		bind: func(s *sqlite.Stmt, i int, r *R) {
+			if id := *field(r); id != 0 {
+				s.BindInt64(i, id)
+			} else {
+				s.BindNull(i)
+			}
+		},
+		scan: func(s *sqlite.Stmt, i int, r *R) { *field(r) = s.ColumnInt64(i) },
+	}
+}
+
 // flag is 0 or 1.
 func flag[R any](name string, field func(*R) *bool) column[R] {
 	return column[R]{name: name, decl: "INTEGER NOT NULL",
@@ -166,6 +180,14 @@ func document[R, V any](name string, field func(*R) *V, isEmpty func(V) bool) co
 }
 
 func noElements[E any](list []E) bool { return len(list) == 0 }
+
+// noFields is for structs that leave empty fields out of their JSON. It goes by
+// the JSON: a list that was never set and one without elements read the same
+// once they were stored, so they must be stored the same.
+func noFields[V any](v V) bool {
+	data, _ := json.Marshal(v) // strings and numbers always marshal
+	return string(data) == "{}"
+}
 
 func names[R any](columns []column[R]) string {
 	list := make([]string, len(columns))

@@ -15,7 +15,7 @@ import (
 // to it raises the version; the next start then builds a new generation.
 const (
 	Name    = "main"
-	Version = 1
+	Version = 2
 )
 
 // fold turns events into rows. It belongs to one goroutine and one connection.
@@ -36,6 +36,11 @@ type fold struct {
 	messages          *table[child, Message]
 	receipts          *table[child, Receipt]
 	webhooks          *table[child, Webhook]
+	apiKeys           *table[string, APIKey]
+	credentials       *table[string, Credential]
+	pushBindings      *table[string, PushBinding]
+	addresses         *table[string, AddressConfiguration]
+	media             *table[string, Media]
 
 	removedMessages      []int64 // while filling: rows whose children go at the end
 	removedConversations []int64
@@ -65,12 +70,18 @@ func newFold(conn *sqlite.Conn, limit int, bulk bool) *fold {
 		messages:          newTable(messageTable, conn, limit, bulk),
 		receipts:          newTable(receiptTable, conn, limit, bulk),
 		webhooks:          newTable(webhookTable, conn, limit, bulk),
+		apiKeys:           newTable(apiKeyTable, conn, limit, bulk),
+		credentials:       newTable(credentialTable, conn, limit, bulk),
+		pushBindings:      newTable(pushBindingTable, conn, limit, bulk),
+		addresses:         newTable(addressConfigurationTable, conn, limit, bulk),
+		media:             newTable(mediaTable, conn, limit, bulk),
 	}
 }
 
 func (f *fold) tables() []rowTable {
 	return []rowTable{f.accounts, f.messagingServices, f.services, f.users, f.roles,
-		f.conversations, f.participants, f.messages, f.receipts, f.webhooks}
+		f.conversations, f.participants, f.messages, f.receipts, f.webhooks,
+		f.apiKeys, f.credentials, f.pushBindings, f.addresses, f.media}
 }
 
 // tableSpecs lists all tables.
@@ -80,6 +91,7 @@ var tableSpecs = []interface {
 }{
 	accountTable, messagingServiceTable, serviceTable, userTable, roleTable,
 	conversationTable, participantTable, messageTable, receiptTable, webhookTable,
+	apiKeyTable, credentialTable, pushBindingTable, addressConfigurationTable, mediaTable,
 }
 
 // flush writes every changed row.
@@ -132,14 +144,42 @@ func (f *fold) apply(n ordinal, r *events.Recorded, e events.Event) error {
 		return f.userCreated(r, id, e)
 	case events.RoleCreated:
 		return f.roleCreated(r, id, e)
-	case events.AccountConfigured, events.MessagingServiceAdded:
+	case events.APIKeyCreated:
+		return f.apiKeyCreated(r, id, e)
+	case events.CredentialCreated:
+		return f.credentialCreated(r, id, e)
+	case events.BindingCreated:
+		return f.bindingCreated(r, id, e)
+	case events.AddressConfigurationCreated:
+		return f.addressCreated(r, id, e)
+	case events.MediaCreated:
+		return f.mediaCreated(r, id, e)
+	default:
+		return f.change(r, id, e)
+	}
+}
+
+// change folds an event about something that exists.
+func (f *fold) change(r *events.Recorded, id string, e events.Event) error {
+	switch e.(type) {
+	case events.AccountConfigured, events.MessagingServiceAdded, events.AccountAuthTokenSet, events.AccountWebhooksConfigured:
 		return f.applyAccount(r, id, e)
-	case events.ServiceConfigured, events.ServiceRemoved:
+	case events.ServiceConfigured, events.ServiceWebhooksConfigured, events.ServiceNotificationsConfigured, events.ServiceRemoved:
 		return f.applyService(r, id, e)
 	case events.UserFriendlyNameChanged, events.UserAttributesChanged, events.UserRoleChanged, events.UserRemoved:
 		return f.applyUser(r, id, e)
 	case events.RolePermissionsReplaced, events.RoleRemoved:
 		return f.applyRole(r, id, e)
+	case events.APIKeySecretReplaced, events.APIKeyRevoked:
+		return f.applyAPIKey(r, id, e)
+	case events.CredentialUpdated, events.CredentialRemoved:
+		return f.applyCredential(r, id, e)
+	case events.BindingUpdated, events.BindingRemoved:
+		return f.applyBinding(r, id, e)
+	case events.AddressConfigurationUpdated, events.AddressConfigurationRemoved:
+		return f.applyAddress(r, id, e)
+	case events.MediaRemoved:
+		return f.mediaRemoved(id)
 	default:
 		return f.applyConversation(r, id, e)
 	}

@@ -3,6 +3,9 @@ package projections
 import "github.com/parley-engine/parley/events"
 
 func (f *fold) messageAdded(c *Conversation, e events.MessageAdded) error {
+	if err := f.attachMedia(c, e); err != nil {
+		return err
+	}
 	return f.messages.add(child{c.id, e.Message}, Message{
 		id: f.event, conversation: c.id, Sid: e.Message, Index: e.Index,
 		Author: e.Author, ParticipantSid: e.Participant, Body: e.Body, Media: e.Media,

@@ -4,7 +4,7 @@ import "github.com/parley-engine/parley/events"
 
 func (f *fold) accountCreated(r *events.Recorded, sid string, e events.AccountCreated) error {
 	return f.accounts.add(sid, Account{
-		id: f.event, Sid: sid, FriendlyName: e.FriendlyName,
+		id: f.event, Sid: sid, ParentSid: e.Parent, FriendlyName: e.FriendlyName,
 		DateCreated: stored(e.At), DateUpdated: stored(e.At), LastRevision: r.Revision, Position: r.Position,
 	})
 }
@@ -22,6 +22,9 @@ func (f *fold) applyAccount(r *events.Recorded, sid string, e events.Event) erro
 		a.DefaultChatServiceSid, a.DefaultMessagingServiceSid = e.DefaultService, e.DefaultMessagingService
 		a.DefaultInactiveTimer, a.DefaultClosedTimer = e.DefaultTimers.Inactive, e.DefaultTimers.Closed
 		a.DateUpdated = stored(e.At)
+	case events.AccountWebhooksConfigured:
+		a.Webhooks, a.DateUpdated = e.Webhooks, stored(e.At)
+	case events.AccountAuthTokenSet: // secrets are in no row
 	case events.MessagingServiceAdded:
 		return f.messagingServiceAdded(sid, e)
 	}
@@ -66,8 +69,13 @@ func (f *fold) applyService(r *events.Recorded, sid string, e events.Event) erro
 		s.DefaultConversationRoleSid = e.ConversationRole
 		s.DefaultChatServiceRoleSid = e.ServiceRole
 		s.ReachabilityEnabled, s.DateUpdated = e.ReachabilityEnabled, stored(e.At)
-	case events.ServiceRemoved:
-		f.services.drop(row)
+	case events.ServiceWebhooksConfigured:
+		s.Webhooks, s.DateUpdated = e.Webhooks, stored(e.At)
+	case events.ServiceNotificationsConfigured:
+		s.Notifications, s.DateUpdated = e.Notifications, stored(e.At)
+	case events.ServiceRemoved: // what it holds is removed by its own events
+		s.DateRemoved = stored(e.At)
+		f.services.mark(row, indexedChange)
 	}
 	return nil
 }

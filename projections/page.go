@@ -72,8 +72,15 @@ type listing[R any] struct {
 	args    []any    // of from
 	order   []string // columns of the key, unique together
 	desc    bool
+	least   any // first value of order[0], nil when it may be any
+	most    any // last value of order[0], nil when it may be any
 	key     func(R) Key
 	bind    func(Key) []any // values for order
+}
+
+// where narrows the list by a condition with one parameter.
+func (l *listing[R]) where(condition string, arg any) {
+	l.from, l.args = l.from+" AND "+condition, append(l.args, arg)
 }
 
 func (l listing[R]) page(conn *sqlite.Conn, p Page) (List[R], error) {
@@ -105,14 +112,28 @@ func (l listing[R]) tail(p Page) (string, []any) {
 	if down {
 		direction, comparison = " DESC", "<"
 	}
-	tail, args := l.from, slices.Clone(l.args)
+	l.args = slices.Clone(l.args)
+	l.within(!p.After.IsZero(), down)
 	if !p.After.IsZero() {
 		marks := strings.TrimSuffix(strings.Repeat("?, ", len(l.order)), ", ")
-		tail += fmt.Sprintf(" AND (%s) %s (%s)", strings.Join(l.order, ", "), comparison, marks)
-		args = append(args, l.bind(p.After)...)
+		l.from += fmt.Sprintf(" AND (%s) %s (%s)", strings.Join(l.order, ", "), comparison, marks)
+		l.args = append(l.args, l.bind(p.After)...)
 	}
-	tail += " ORDER BY " + strings.Join(l.order, direction+", ") + direction + " LIMIT ?"
-	return tail, append(args, p.Limit+1)
+	l.from += " ORDER BY " + strings.Join(l.order, direction+", ") + direction + " LIMIT ?"
+	return l.from, append(l.args, p.Limit+1)
+}
+
+// within adds the bounds. An index is entered at one place only: where a page
+// begins behind a row, the plus keeps the bound that the row has passed from
+// being taken for it, or a deep page would walk over all before it.
+func (l *listing[R]) within(continued, down bool) {
+	passed := map[bool]string{true: "+"}
+	if l.least != nil {
+		l.where(passed[continued && !down]+l.order[0]+" >= ?", l.least)
+	}
+	if l.most != nil {
+		l.where(passed[continued && down]+l.order[0]+" <= ?", l.most)
+	}
 }
 
 func byID(id int64) Key                { return Key{id: id, set: true} }

@@ -212,6 +212,12 @@ func query[R any](conn *sqlite.Conn, columns []column[R], tail string, args ...a
 	return rows, err
 }
 
+// anyRow reports whether the statement has a row.
+func anyRow(conn *sqlite.Conn, tail string, args ...any) (bool, error) {
+	n, err := countRows(conn, "SELECT EXISTS (SELECT 1 "+tail+")", args...)
+	return n > 0, err
+}
+
 // one is query for a row that must exist.
 func one[R any](conn *sqlite.Conn, columns []column[R], missing *NotFoundError, tail string, args ...any) (R, error) {
 	rows, err := query(conn, columns, tail, args...)

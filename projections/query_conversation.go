@@ -40,6 +40,7 @@ func (q *Queries) Conversation(ctx context.Context, service, ref string) (c Conv
 // select when they are set.
 type ConversationFilter struct {
 	Service   string
+	Member    string // identity of a participant
 	State     string
 	From      time.Time // created at this instant or later
 	To        time.Time // created at this instant or earlier
@@ -47,24 +48,46 @@ type ConversationFilter struct {
 }
 
 // Conversations lists by date of creation.
-func (q *Queries) Conversations(ctx context.Context, filter ConversationFilter, page Page) (list List[Conversation], err error) {
+func (q *Queries) Conversations(ctx context.Context, filter ConversationFilter, page Page) (List[Conversation], error) {
+	return pageOf(ctx, q, conversationsOf(filter), page)
+}
+
+func conversationsOf(filter ConversationFilter) listing[Conversation] {
 	l := listing[Conversation]{
-		columns: conversationTable.columns,
-		from:    "FROM conversation WHERE chat_service_sid = ?", args: []any{filter.Service},
+		columns: conversationTable.columns, from: conversationsFrom(filter), args: []any{filter.Service},
 		order: []string{"date_created", "id"}, desc: !filter.Ascending,
 		key:  func(c Conversation) Key { return byNumber(c.DateCreated.UnixMilli(), c.id) },
 		bind: bindNumberID,
 	}
+	if filter.Member != "" {
+		l.args = append(l.args, filter.Member)
+	}
 	if filter.State != "" {
-		l.from, l.args = l.from+" AND state = ?", append(l.args, filter.State)
+		l.where("state = ?", filter.State)
 	}
 	if !filter.From.IsZero() {
-		l.from, l.args = l.from+" AND date_created >= ?", append(l.args, filter.From.UnixMilli())
+		l.least = filter.From.UnixMilli()
 	}
 	if !filter.To.IsZero() {
-		l.from, l.args = l.from+" AND date_created <= ?", append(l.args, filter.To.UnixMilli())
+		l.most = filter.To.UnixMilli()
 	}
-	return pageOf(ctx, q, l, page)
+	return l
+}
+
+// conversationsFrom names the index, of which SQLite takes another when there
+// are bounds: every conversation of the service would be looked at for those in
+// the state. With an identity it begins with where that takes part, which is
+// bounded, and sorts those; a participant is in its conversation's service.
+func conversationsFrom(filter ConversationFilter) string {
+	switch {
+	case filter.Member != "":
+		return `FROM conversation NOT INDEXED WHERE id IN
+			(SELECT conversation FROM participant WHERE chat_service_sid = ? AND identity = ?)`
+	case filter.State != "":
+		return "FROM conversation INDEXED BY conversation_3 WHERE chat_service_sid = ?"
+	default:
+		return "FROM conversation INDEXED BY conversation_2 WHERE chat_service_sid = ?"
+	}
 }
 
 func pageOf[R any](ctx context.Context, q *Queries, l listing[R], page Page) (list List[R], err error) {
@@ -89,13 +112,17 @@ func (q *Queries) inConversation(ctx context.Context, service, ref string, do fu
 // Participants lists a conversation's participants in the order they came.
 func (q *Queries) Participants(ctx context.Context, service, conversation string, page Page) (list List[Participant], err error) {
 	err = q.inConversation(ctx, service, conversation, func(conn *sqlite.Conn, c Conversation) error {
-		list, err = listing[Participant]{
-			columns: participantTable.columns, from: "FROM participant WHERE conversation = ?", args: []any{c.id},
-			order: []string{"id"}, key: func(p Participant) Key { return byID(p.id) }, bind: bindID,
-		}.page(conn, page)
+		list, err = participantsOf(c).page(conn, page)
 		return err
 	})
 	return list, err
+}
+
+func participantsOf(c Conversation) listing[Participant] {
+	return listing[Participant]{
+		columns: participantTable.columns, from: "FROM participant WHERE conversation = ?", args: []any{c.id},
+		order: []string{"id"}, key: func(p Participant) Key { return byID(p.id) }, bind: bindID,
+	}
 }
 
 // Participant returns a participant by SID or identity.

@@ -12,11 +12,7 @@ import (
 // Messages lists a conversation's messages by index, upwards or downwards.
 func (q *Queries) Messages(ctx context.Context, service, conversation string, descending bool, page Page) (list List[Message], err error) {
 	err = q.inConversation(ctx, service, conversation, func(conn *sqlite.Conn, c Conversation) error {
-		list, err = listing[Message]{
-			columns: messageTable.columns, from: "FROM message WHERE conversation = ?", args: []any{c.id},
-			order: []string{"message_index"}, desc: descending,
-			key: func(m Message) Key { return byNumber(m.Index, m.id) }, bind: bindNumber,
-		}.page(conn, page)
+		list, err = messagesOf(c, descending).page(conn, page)
 		for i := range list.Items {
 			if err == nil {
 				err = list.Items[i].within(conn, c)
@@ -25,6 +21,14 @@ func (q *Queries) Messages(ctx context.Context, service, conversation string, de
 		return err
 	})
 	return list, err
+}
+
+func messagesOf(c Conversation, descending bool) listing[Message] {
+	return listing[Message]{
+		columns: messageTable.columns, from: "FROM message WHERE conversation = ?", args: []any{c.id},
+		order: []string{"message_index"}, desc: descending,
+		key: func(m Message) Key { return byNumber(m.Index, m.id) }, bind: bindNumber,
+	}
 }
 
 // Message returns a message by SID.

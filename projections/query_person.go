@@ -29,12 +29,7 @@ func (q *Queries) participantConversations(ctx context.Context, column, service,
 
 // placesOf reads a page of participants and then their conversations.
 func placesOf(conn *sqlite.Conn, column, service, value string, page Page) (list List[ParticipantConversation], err error) {
-	found, err := listing[Participant]{
-		columns: participantTable.columns,
-		from:    "FROM participant WHERE " + column + " = ? AND chat_service_sid = ?", args: []any{value, service},
-		order: []string{"conversation_sid", "id"},
-		key:   func(p Participant) Key { return byText(p.ConversationSid, p.id) }, bind: bindTextID,
-	}.page(conn, page)
+	found, err := participationsOf(column, service, value).page(conn, page)
 	if err != nil {
 		return list, err
 	}
@@ -47,6 +42,15 @@ func placesOf(conn *sqlite.Conn, column, service, value string, page Page) (list
 		list.Items = append(list.Items, ParticipantConversation{Participant: p, Conversation: c})
 	}
 	return list, nil
+}
+
+func participationsOf(column, service, value string) listing[Participant] {
+	return listing[Participant]{
+		columns: participantTable.columns,
+		from:    "FROM participant WHERE " + column + " = ? AND chat_service_sid = ?", args: []any{value, service},
+		order: []string{"conversation_sid", "id"},
+		key:   func(p Participant) Key { return byText(p.ConversationSid, p.id) }, bind: bindTextID,
+	}
 }
 
 func conversationByID(conn *sqlite.Conn, p Participant) (Conversation, error) {
@@ -139,8 +143,12 @@ func (q *Queries) User(ctx context.Context, service, ref string) (u User, err er
 
 // Users lists a service's users in the order they were created.
 func (q *Queries) Users(ctx context.Context, service string, page Page) (List[User], error) {
-	return pageOf(ctx, q, listing[User]{
+	return pageOf(ctx, q, usersOf(service), page)
+}
+
+func usersOf(service string) listing[User] {
+	return listing[User]{
 		columns: userTable.columns, from: "FROM user WHERE chat_service_sid = ?", args: []any{service},
 		order: []string{"id"}, key: func(u User) Key { return byID(u.id) }, bind: bindID,
-	}, page)
+	}
 }

@@ -40,17 +40,39 @@ func (q *Queries) MessagingServices(ctx context.Context, account string, page Pa
 	}, page)
 }
 
-// Service returns a conversation service with its configuration.
+// Service returns a conversation service with its configuration. One that was
+// removed is not found.
 func (q *Queries) Service(ctx context.Context, sid string) (Service, error) {
-	return bySid(ctx, q, serviceTable, sid)
+	s, err := bySid(ctx, q, serviceTable, sid)
+	if err == nil && !s.DateRemoved.IsZero() {
+		return Service{}, &NotFoundError{Kind: serviceTable.name, Name: sid}
+	}
+	return s, err
 }
 
-// Services lists an account's in the order they were created.
+// Services lists an account's in the order they were created, without those
+// that were removed.
 func (q *Queries) Services(ctx context.Context, account string, page Page) (List[Service], error) {
-	return pageOf(ctx, q, listing[Service]{
-		columns: serviceTable.columns, from: "FROM service WHERE account_sid = ?", args: []any{account},
+	return pageOf(ctx, q, servicesOf(account), page)
+}
+
+// RemovedServices lists those of all accounts that were removed, in the order
+// they were created. What they hold is there until it is removed itself.
+func (q *Queries) RemovedServices(ctx context.Context, page Page) (List[Service], error) {
+	return pageOf(ctx, q, removedServices(), page)
+}
+
+func servicesOf(account string) listing[Service] {
+	return servicesWhere("account_sid = ? AND date_removed IS NULL", account)
+}
+
+func removedServices() listing[Service] { return servicesWhere("date_removed IS NOT NULL") }
+
+func servicesWhere(condition string, args ...any) listing[Service] {
+	return listing[Service]{
+		columns: serviceTable.columns, from: "FROM service WHERE " + condition, args: args,
 		order: []string{"id"}, key: func(s Service) Key { return byID(s.id) }, bind: bindID,
-	}, page)
+	}
 }
 
 // Role returns a role.
@@ -60,8 +82,27 @@ func (q *Queries) Role(ctx context.Context, sid string) (Role, error) {
 
 // Roles lists a service's in the order they were created.
 func (q *Queries) Roles(ctx context.Context, service string, page Page) (List[Role], error) {
-	return pageOf(ctx, q, listing[Role]{
+	return pageOf(ctx, q, rolesOf(service), page)
+}
+
+func rolesOf(service string) listing[Role] {
+	return listing[Role]{
 		columns: roleTable.columns, from: "FROM role WHERE chat_service_sid = ?", args: []any{service},
 		order: []string{"id"}, key: func(r Role) Key { return byID(r.id) }, bind: bindID,
-	}, page)
+	}
+}
+
+// RoleInUse reports whether any user or participant of the service has the
+// role. No index helps: it may look at every participant there is, which is for
+// the removal of a role, not for what happens often.
+func (q *Queries) RoleInUse(ctx context.Context, service, role string) (used bool, err error) {
+	err = q.view(ctx, func(conn *sqlite.Conn) error {
+		used, err = anyRow(conn, "FROM user WHERE chat_service_sid = ? AND role_sid = ?", service, role)
+		if used || err != nil {
+			return err
+		}
+		used, err = anyRow(conn, "FROM participant WHERE chat_service_sid = ? AND role_sid = ?", service, role)
+		return err
+	})
+	return used, err
 }

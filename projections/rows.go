@@ -13,16 +13,18 @@ import (
 // Account is an account and what its new conversations start with.
 type Account struct {
 	id                         int64
-	Sid                        string          `json:"sid"`
-	FriendlyName               string          `json:"friendly_name,omitempty"`
-	DefaultChatServiceSid      string          `json:"default_chat_service_sid,omitempty"`
-	DefaultMessagingServiceSid string          `json:"default_messaging_service_sid,omitempty"`
-	DefaultInactiveTimer       string          `json:"default_inactive_timer,omitempty"` // ISO 8601
-	DefaultClosedTimer         string          `json:"default_closed_timer,omitempty"`   // ISO 8601
-	DateCreated                time.Time       `json:"date_created"`
-	DateUpdated                time.Time       `json:"date_updated"`
-	LastRevision               uint64          `json:"last_revision"`
-	Position                   events.Position `json:"position"`
+	Sid                        string                      `json:"sid"`
+	ParentSid                  string                      `json:"parent_sid,omitempty"` // of a subaccount
+	FriendlyName               string                      `json:"friendly_name,omitempty"`
+	DefaultChatServiceSid      string                      `json:"default_chat_service_sid,omitempty"`
+	DefaultMessagingServiceSid string                      `json:"default_messaging_service_sid,omitempty"`
+	DefaultInactiveTimer       string                      `json:"default_inactive_timer,omitempty"` // ISO 8601
+	DefaultClosedTimer         string                      `json:"default_closed_timer,omitempty"`   // ISO 8601
+	Webhooks                   events.WebhookConfiguration `json:"webhooks,omitzero"`                // zero = never configured
+	DateCreated                time.Time                   `json:"date_created"`
+	DateUpdated                time.Time                   `json:"date_updated"`
+	LastRevision               uint64                      `json:"last_revision"`
+	Position                   events.Position             `json:"position"`
 }
 
 // MessagingService is a Messaging Service of an account. No senders means any.
@@ -36,21 +38,24 @@ type MessagingService struct {
 	DateUpdated  time.Time `json:"date_updated"`
 }
 
-// Service is a conversation service and its configuration (reference 1.9.4 and
-// 1.9.5).
+// Service is a conversation service and its configuration (reference 1.9.4 to
+// 1.9.7).
 type Service struct {
 	id                                int64
-	Sid                               string          `json:"sid"`
-	AccountSid                        string          `json:"account_sid"`
-	FriendlyName                      string          `json:"friendly_name"`
-	DefaultConversationCreatorRoleSid string          `json:"default_conversation_creator_role_sid,omitempty"`
-	DefaultConversationRoleSid        string          `json:"default_conversation_role_sid,omitempty"`
-	DefaultChatServiceRoleSid         string          `json:"default_chat_service_role_sid,omitempty"`
-	ReachabilityEnabled               bool            `json:"reachability_enabled"`
-	DateCreated                       time.Time       `json:"date_created"`
-	DateUpdated                       time.Time       `json:"date_updated"`
-	LastRevision                      uint64          `json:"last_revision"`
-	Position                          events.Position `json:"position"`
+	Sid                               string                      `json:"sid"`
+	AccountSid                        string                      `json:"account_sid"`
+	FriendlyName                      string                      `json:"friendly_name"`
+	DefaultConversationCreatorRoleSid string                      `json:"default_conversation_creator_role_sid,omitempty"`
+	DefaultConversationRoleSid        string                      `json:"default_conversation_role_sid,omitempty"`
+	DefaultChatServiceRoleSid         string                      `json:"default_chat_service_role_sid,omitempty"`
+	ReachabilityEnabled               bool                        `json:"reachability_enabled"`
+	Webhooks                          events.WebhookConfiguration `json:"webhooks,omitzero"`      // zero = never configured
+	Notifications                     events.Notifications        `json:"notifications,omitzero"` // zero = never configured
+	DateRemoved                       time.Time                   `json:"date_removed,omitzero"`  // zero while the service is there
+	DateCreated                       time.Time                   `json:"date_created"`
+	DateUpdated                       time.Time                   `json:"date_updated"`
+	LastRevision                      uint64                      `json:"last_revision"`
+	Position                          events.Position             `json:"position"`
 }
 
 // User is a user of a service (reference 1.9.18).
@@ -133,6 +138,8 @@ type Binding struct {
 	Address          string `json:"address,omitempty"`
 	ProxyAddress     string `json:"proxy_address,omitempty"`
 	ProjectedAddress string `json:"projected_address,omitempty"`
+	Level            string `json:"level,omitempty"` // of an e-mail participant: to or cc
+	Name             string `json:"name,omitempty"`  // of an e-mail participant
 }
 
 // Participant is a participant (reference 1.9.10).

@@ -56,8 +56,8 @@ var conversationTable = &tableSpec[string, Conversation]{
 	id:    func(c *Conversation) *int64 { return &c.id },
 	indexes: []string{
 		"(chat_service_sid, unique_name) WHERE unique_name IS NOT NULL",
-		"(chat_service_sid, date_created, id)",
-		"(chat_service_sid, state, date_created, id)",
+		"(chat_service_sid, date_created)", // and the row id, as in every index: named, it could not be entered by
+		"(chat_service_sid, state, date_created)",
 	},
 }
 
@@ -78,6 +78,8 @@ var participantTable = &tableSpec[child, Participant]{
 		optional("address", func(p *Participant) *string { return &p.MessagingBinding.Address }).indexed(),
 		optional("proxy_address", func(p *Participant) *string { return &p.MessagingBinding.ProxyAddress }).indexed(),
 		optional("projected_address", func(p *Participant) *string { return &p.MessagingBinding.ProjectedAddress }).indexed(),
+		optional("binding_level", func(p *Participant) *string { return &p.MessagingBinding.Level }).indexed(),
+		optional("binding_name", func(p *Participant) *string { return &p.MessagingBinding.Name }).indexed(),
 		optionalInteger("last_read_message_index", func(p *Participant) **int64 { return &p.LastReadMessageIndex }),
 		instant("last_read_timestamp", func(p *Participant) *time.Time { return &p.LastReadTimestamp }),
 		text("notification_level", func(p *Participant) *string { return &p.NotificationLevel }),
@@ -90,6 +92,7 @@ var participantTable = &tableSpec[child, Participant]{
 	indexes: []string{
 		"(identity, chat_service_sid, conversation_sid) WHERE identity IS NOT NULL",
 		"(address, chat_service_sid, conversation_sid) WHERE address IS NOT NULL",
+		"(conversation, id)",
 	},
 }
 

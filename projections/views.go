@@ -15,7 +15,7 @@ FROM conversation;
 
 CREATE VIEW participant_view AS SELECT
   sid, account_sid, chat_service_sid, conversation_sid, identity, user_sid, role_sid, attributes,
-  binding_type, address, proxy_address, projected_address,
+  binding_type, address, proxy_address, projected_address, binding_level, binding_name,
   last_read_message_index,
   strftime('%Y-%m-%dT%H:%M:%fZ', last_read_timestamp / 1000.0, 'unixepoch') AS last_read_timestamp,
   notification_level,

@@ -31,8 +31,9 @@ type world struct {
 	open       []*talk
 	users      []string // SIDs
 	roles      []string
-	rare       int // one of so many steps is a rare event
-	population int // conversations that are open at a time
+	things     map[string][]string // SIDs by category
+	rare       int                 // one of so many steps is a rare event
+	population int                 // conversations that are open at a time
 }
 
 type talk struct {
@@ -56,7 +57,7 @@ type posted struct {
 }
 
 func newWorld(seed uint64) *world {
-	return &world{random: rand.New(rand.NewPCG(seed, 1)), at: epoch, revisions: map[string]store.Revision{}, rare: 10, population: 20}
+	return &world{random: rand.New(rand.NewPCG(seed, 1)), at: epoch, revisions: map[string]store.Revision{}, things: map[string][]string{}, rare: 10, population: 20}
 }
 
 func (w *world) sid(prefix string) string {
@@ -240,6 +241,15 @@ func (w *world) rareStep(t *talk, at time.Time) record {
 		func() (record, bool) { return w.changeWebhook(t, at) },
 		func() (record, bool) { return w.changeUser(at) },
 		func() (record, bool) { return w.changeRole(at) },
+		func() (record, bool) { return w.changeAccount(at) },
+		func() (record, bool) { return w.changeService(at) },
+		func() (record, bool) { return w.changeAPIKey(at) },
+		func() (record, bool) { return w.changeCredential(at) },
+		func() (record, bool) { return w.changeBinding(at) },
+		func() (record, bool) { return w.changeAddress(at) },
+		func() (record, bool) { return w.changeMedia(at) },
+		func() (record, bool) { return w.postMedia(t, at) },
+		func() (record, bool) { return w.postMedia(t, at) },
 		func() (record, bool) {
 			stream := events.Stream(events.CategoryReservation, "identity:"+w.sid("xx"))
 			return record{stream, []events.Event{events.ReservationClaimed{Kind: "identity", Holder: "user-x", Ref: "x", At: at}}}, true
@@ -299,7 +309,7 @@ func (w *world) changePerson(t *talk, at time.Time) (record, bool) {
 		e = events.ParticipantRoleChanged{Participant: p.sid, Role: w.roles[0], DateUpdated: at, At: at}
 	case 2:
 		p.identity = "someone-" + p.sid[18:]
-		e = events.ParticipantBindingChanged{Participant: p.sid, Identity: p.identity, Binding: events.Binding{Type: "sms", ProjectedAddress: "+1999"}, DateUpdated: at, At: at}
+		e = events.ParticipantBindingChanged{Participant: p.sid, Identity: p.identity, Binding: events.Binding{Type: "email", Address: "a@b.example", Level: "cc", Name: "A"}, DateUpdated: at, At: at}
 	case 3:
 		e = events.ParticipantDatesSet{Participant: p.sid, DateCreated: at, DateUpdated: at, At: at}
 	case 4:

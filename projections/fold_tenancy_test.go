@@ -1,0 +1,122 @@
+package projections_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/projections"
+)
+
+func TestTenancyRows(t *testing.T) {
+	rm := given(t,
+		events.AccountCreated{Account: account, FriendlyName: "Acme", At: minute(0)},
+		events.AccountConfigured{DefaultService: service, DefaultTimers: events.Timers{Closed: "P1D"}, At: minute(1)},
+		events.MessagingServiceAdded{MessagingService: "MG1", Senders: []string{"+1"}, At: minute(2)},
+		events.MessagingServiceAdded{MessagingService: "MG1", Senders: []string{"+1", "+2"}, At: minute(3)},
+		events.ServiceCreated{Service: service, Account: account, FriendlyName: "S", At: minute(0)},
+		events.ServiceConfigured{CreatorRole: "RL1", ConversationRole: "RL2", ServiceRole: "RL3", ReachabilityEnabled: true, At: minute(1)},
+		events.RoleCreated{Role: rl, Account: account, Service: service, FriendlyName: "guest", Type: events.RoleService, Permissions: []string{"a"}, At: minute(0)},
+		events.RolePermissionsReplaced{Permissions: []string{"b", "c"}, At: minute(1)},
+		events.UserCreated{User: us, Account: account, Service: service, Identity: "alba", At: minute(0)},
+		events.UserFriendlyNameChanged{FriendlyName: "Alba", At: minute(1)},
+		events.UserAttributesChanged{Attributes: `{"k":2}`, At: minute(2)},
+		events.UserRoleChanged{Role: rl, At: minute(3)})
+	a, err := rm.Account(t.Context(), account)
+	require.NoError(t, err)
+	require.Equal(t, []string{"Acme", service, "P1D"}, []string{a.FriendlyName, a.DefaultChatServiceSid, a.DefaultClosedTimer})
+	mg, err := rm.MessagingServices(t.Context(), account, projections.Page{})
+	require.NoError(t, err)
+	require.Len(t, mg.Items, 1)
+	require.Equal(t, []string{"+1", "+2"}, mg.Items[0].Senders)
+	s, err := rm.Service(t.Context(), service)
+	require.NoError(t, err)
+	require.Equal(t, []string{"RL1", "RL2", "RL3"}, []string{s.DefaultConversationCreatorRoleSid, s.DefaultConversationRoleSid, s.DefaultChatServiceRoleSid})
+	require.True(t, s.ReachabilityEnabled)
+	r, err := rm.Role(t.Context(), rl)
+	require.NoError(t, err)
+	require.Equal(t, []string{"b", "c"}, r.Permissions)
+	u, err := rm.User(t.Context(), service, "alba")
+	require.NoError(t, err)
+	require.Equal(t, []string{us, "Alba", `{"k":2}`, rl}, []string{u.Sid, u.FriendlyName, u.Attributes, u.RoleSid})
+	for _, list := range []func() (int, error){
+		func() (int, error) { l, err := rm.Accounts(t.Context(), projections.Page{}); return len(l.Items), err },
+		func() (int, error) {
+			l, err := rm.Services(t.Context(), account, projections.Page{})
+			return len(l.Items), err
+		},
+		func() (int, error) {
+			l, err := rm.Roles(t.Context(), service, projections.Page{})
+			return len(l.Items), err
+		},
+		func() (int, error) {
+			l, err := rm.Users(t.Context(), service, projections.Page{})
+			return len(l.Items), err
+		},
+	} {
+		n, err := list()
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+	}
+}
+
+func TestRemovedUsersRolesAndServicesAreGoneAndParticipantsStay(t *testing.T) {
+	rm := given(t, created(), joined(alba, "alba", "", 1),
+		events.UserCreated{User: us, Account: account, Service: service, Identity: "alba"}, events.UserRemoved{},
+		events.RoleCreated{Role: rl, Account: account, Service: service, Type: events.RoleService}, events.RoleRemoved{},
+		events.ServiceCreated{Service: service, Account: account}, events.ServiceRemoved{At: minute(2)})
+	for table, want := range map[string]int64{"user": 0, "role": 0, "service": 1, "participant": 1} {
+		require.Equal(t, want, rowsOf(t, rm, table), table)
+	}
+	_, err := rm.Service(t.Context(), service)
+	require.ErrorIs(t, err, projections.ErrNotFound)
+	list, err := rm.Services(t.Context(), account, projections.Page{})
+	require.NoError(t, err)
+	require.Empty(t, list.Items)
+	removed, err := rm.RemovedServices(t.Context(), projections.Page{})
+	require.NoError(t, err)
+	require.Len(t, removed.Items, 1)
+	require.Equal(t, minute(2), removed.Items[0].DateRemoved)
+}
+
+func TestAccountRowsHaveParentAndWebhooksAndNoSecrets(t *testing.T) {
+	webhooks := events.WebhookConfiguration{Method: "POST", Filters: []string{"onMessageAdded"}, PostWebhookURL: "https://a.example", Target: "webhook"}
+	history := []events.Event{
+		events.AccountCreated{Account: account, Parent: "AC0", At: minute(0)},
+		events.AccountWebhooksConfigured{Webhooks: webhooks, At: minute(1)},
+		events.AccountAuthTokenSet{Hash: "sha256$00", Sealed: "x", At: minute(2)},
+	}
+	a, err := given(t, history...).Account(t.Context(), account)
+	require.NoError(t, err)
+	require.Equal(t, "AC0", a.ParentSid)
+	require.Equal(t, webhooks, a.Webhooks)
+	require.Equal(t, minute(1), a.DateUpdated, "a token is nothing that shows")
+	require.Equal(t, uint64(2), a.LastRevision)
+	require.Equal(t, events.At(3), a.Position)
+
+	a, err = given(t, append(history, events.AccountWebhooksConfigured{At: minute(3)})...).Account(t.Context(), account)
+	require.NoError(t, err)
+	require.Zero(t, a.Webhooks)
+}
+
+func TestServiceRowsHaveWebhooksAndNotificationsUntilTheEndAndAfter(t *testing.T) {
+	webhooks := events.WebhookConfiguration{Method: "GET", PreWebhookURL: "https://a.example"}
+	notifications := events.Notifications{NewMessage: events.Notification{Enabled: true, Template: "T", Sound: "ping"}, BadgeCountEnabled: true}
+	history := []events.Event{
+		events.ServiceCreated{Service: service, Account: account, FriendlyName: "S", At: minute(0)},
+		events.ServiceWebhooksConfigured{Webhooks: webhooks, At: minute(1)},
+		events.ServiceNotificationsConfigured{Notifications: notifications, At: minute(2)},
+	}
+	s, err := given(t, history...).Service(t.Context(), service)
+	require.NoError(t, err)
+	require.Equal(t, webhooks, s.Webhooks)
+	require.Equal(t, notifications, s.Notifications)
+	require.Equal(t, minute(2), s.DateUpdated)
+
+	list, err := given(t, append(history, events.ServiceRemoved{At: minute(3)})...).RemovedServices(t.Context(), projections.Page{})
+	require.NoError(t, err)
+	require.Len(t, list.Items, 1)
+	s.DateRemoved, s.LastRevision, s.Position = minute(3), 3, events.At(4)
+	require.Equal(t, s, list.Items[0])
+}
