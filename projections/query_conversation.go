@@ -129,6 +129,7 @@ func participantsOf(c Conversation) listing[Participant] {
 func (q *Queries) Participant(ctx context.Context, service, conversation, ref string) (p Participant, err error) {
 	err = q.inConversation(ctx, service, conversation, func(conn *sqlite.Conn, c Conversation) error {
 		p, err = participant(conn, c, ref)
+		p.Revision = c.LastRevision
 		return err
 	})
 	return p, err

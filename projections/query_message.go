@@ -49,7 +49,7 @@ func message(conn *sqlite.Conn, c Conversation, sid string) (Message, error) {
 
 // within adds what is not in the row: the parents and the summary of receipts.
 func (m *Message) within(conn *sqlite.Conn, c Conversation) error {
-	m.AccountSid, m.ChatServiceSid, m.ConversationSid = c.AccountSid, c.ChatServiceSid, c.Sid
+	m.AccountSid, m.ChatServiceSid, m.ConversationSid, m.Revision = c.AccountSid, c.ChatServiceSid, c.Sid, c.LastRevision
 	if m.recipients == 0 {
 		return nil
 	}
@@ -60,6 +60,14 @@ func (m *Message) within(conn *sqlite.Conn, c Conversation) error {
 	})
 	m.Delivery = sumUp(m.recipients, counts)
 	return err
+}
+
+// NoneYet is the summary of a message that was just added for so many recipients.
+func NoneYet(recipients int) *Delivery {
+	if recipients == 0 {
+		return nil
+	}
+	return sumUp(int64(recipients), nil)
 }
 
 // sumUp counts cumulatively: who has read it was delivered it, and what was

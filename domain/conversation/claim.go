@@ -129,6 +129,13 @@ func (s State) Holds(c Claim) bool {
 	return false
 }
 
+// Attached reports whether a message of the conversation has or had the media.
+// What was removed with its message is not attached again.
+func (s State) Attached(media string) bool {
+	_, attached := s.Media[media]
+	return attached
+}
+
 // hasPair asks all participants, whichever of them the claim names: of two
 // rivals in one conversation the loser may have claimed last.
 func (s State) hasPair(value string) bool {

@@ -162,7 +162,8 @@ func (e *Engine) dispossess(ctx context.Context, r *request, stream, reservation
 	switch category {
 	case events.CategoryConversation:
 		return ask(ctx, e.conversations, r, holder, fence, func(s conversation.State) (bool, error) {
-			if s.Holds(theirs) {
+			attached := c.Kind == reservation.Media && c.Ref != c.Value && s.Attached(c.Value) // by another message, be it gone
+			if attached || s.Holds(theirs) {
 				return false, conversation.Taken(c, holder)
 			}
 			return s.State == events.StateClosed || s.Removed(), nil
