@@ -1,0 +1,208 @@
+package rest
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/parley-engine/parley/domain/media"
+	"github.com/parley-engine/parley/projections"
+)
+
+// urlLife is how long the address of a file's content can be used (reference 4.4).
+const urlLife = 300 * time.Second
+
+// mediaBody is an uploaded file (reference 4.4).
+type mediaBody struct {
+	Sid             string     `json:"sid"`
+	AccountSid      string     `json:"account_sid"`
+	ServiceSid      string     `json:"service_sid"`
+	DateCreated     string     `json:"date_created" format:"date-time"`
+	DateUpdated     string     `json:"date_updated" format:"date-time"`
+	ConversationSid *string    `json:"conversation_sid"`
+	ChannelSid      *string    `json:"channel_sid"`
+	MessageSid      *string    `json:"message_sid"`
+	Size            int64      `json:"size"`
+	ContentType     string     `json:"content_type"`
+	Filename        *string    `json:"filename"`
+	Author          *string    `json:"author"`
+	SHA256          string     `json:"sha256"`
+	URL             string     `json:"url"`
+	Links           mediaLinks `json:"links"`
+}
+
+type mediaLinks struct {
+	Content                string `json:"content"`
+	ContentDirectTemporary string `json:"content_direct_temporary"`
+}
+
+func (c *call) mediaBody(row projections.Media) mediaBody {
+	url := c.root() + "/Services/" + row.ChatServiceSid + "/Media/" + row.Sid
+	return mediaBody{
+		Sid: row.Sid, AccountSid: row.AccountSid, ServiceSid: row.ChatServiceSid, DateCreated: stamp(row.DateCreated), DateUpdated: stamp(row.DateUpdated),
+		ConversationSid: maybe(row.ConversationSid), ChannelSid: maybe(row.ConversationSid), MessageSid: maybe(row.MessageSid),
+		Size: row.Size, ContentType: row.ContentType, Filename: maybe(row.Filename), Author: maybe(row.Author), SHA256: row.SHA256, URL: url,
+		Links: mediaLinks{Content: url + "/Content", ContentDirectTemporary: c.signed(row.Sid, url+"/Content")},
+	}
+}
+
+// signed adds to an address who may use it, which is everybody, and until when.
+func (c *call) signed(sid, address string) string {
+	expires := c.Now().Add(urlLife).Unix()
+	return fmt.Sprintf("%s?Expires=%d&Signature=%s", address, expires, c.signature(sid, expires))
+}
+
+func (a *api) signature(sid string, expires int64) string {
+	mac := hmac.New(sha256.New, a.URLKey)
+	fmt.Fprintf(mac, "media %s %d", sid, expires)
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// signatureHolds reports whether the query is one that signed made, in time.
+func (a *api) signatureHolds(sid string, query url.Values) bool {
+	expires, err := strconv.ParseInt(query.Get("Expires"), 10, 64)
+	if err != nil || len(a.URLKey) == 0 || a.Now().After(time.Unix(expires, 0)) {
+		return false
+	}
+	return hmac.Equal([]byte(query.Get("Signature")), []byte(a.signature(sid, expires)))
+}
+
+// media reads a file of the place that the caller may see: its own upload, or
+// one in a conversation he takes part in.
+func (c *call) media(sid string) (projections.Media, error) {
+	if err := c.fresh(sid); err != nil {
+		return projections.Media{}, err
+	}
+	row, err := c.Models.Media(c.r.Context(), sid)
+	if err := c.found(err, row.AccountSid, row.ChatServiceSid); err != nil {
+		return row, err
+	}
+	switch {
+	case c.caller.identity == "", row.ConversationSid == "" && row.Author == c.caller.identity:
+		return row, nil
+	case row.ConversationSid == "":
+		return row, notFound(c.r.URL.Path)
+	}
+	return row, c.Engine.MayRead(c.r.Context(), c.place, c.caller.identity, row.ConversationSid)
+}
+
+func (c *call) showMedia(sid string) error {
+	row, err := c.media(sid)
+	if err != nil {
+		return err
+	}
+	c.revised(row.LastRevision)
+	return c.answer(c.mediaBody(row))
+}
+
+func fetchMedia(c *call) error { return c.showMedia(c.r.PathValue("Sid")) }
+
+// createMedia keeps the bytes first: a file that is known is there.
+func createMedia(c *call) error {
+	if c.Files == nil {
+		return problem{status: http.StatusServiceUnavailable, code: 20500, message: "Uploads are not set up here", details: details{Code: "no_media"}}
+	}
+	if err := c.limited(""); err != nil {
+		return err
+	}
+	contentType := c.r.Header.Get("Content-Type")
+	if _, _, err := mime.ParseMediaType(contentType); err != nil {
+		return invalidParameter(50511, "Content-Type", "The upload's Content-Type is missing or malformed")
+	}
+	limit := int64(media.MaxSize)
+	if c.MaxMedia > 0 {
+		limit = min(limit, c.MaxMedia)
+	}
+	hash, size, err := c.Files.Keep(c.r.Context(), http.MaxBytesReader(c.w, c.r.Body, limit+1), limit)
+	if err != nil {
+		return uploadFailed(err, limit)
+	}
+	outcome, err := c.command("", media.Create{
+		ContentType: contentType, Filename: filename(c.r), Size: size, SHA256: hash, Author: otherwise(c.caller.identity, c.values.str("Author")),
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.wait(outcome.Position); err != nil {
+		return err
+	}
+	return c.showMedia(outcome.Sid)
+}
+
+// ErrTooLarge is what Files returns for what is over the limit.
+var ErrTooLarge = errors.New("the file is too large")
+
+func uploadFailed(err error, limit int64) error {
+	if errors.Is(err, ErrTooLarge) || tooLarge(err) {
+		return problem{status: http.StatusRequestEntityTooLarge, code: 50512, message: fmt.Sprintf("Media is at most %d bytes", limit), details: details{Code: "media_too_large"}}
+	}
+	return err
+}
+
+// filename is that of the parameter, else that of the disposition.
+func filename(r *http.Request) string {
+	if name := r.URL.Query().Get("Filename"); name != "" {
+		return name
+	}
+	_, attributes, err := mime.ParseMediaType(r.Header.Get("Content-Disposition"))
+	if err != nil {
+		return ""
+	}
+	return attributes["filename"]
+}
+
+func fetchMediaContent(c *call) error {
+	row, err := c.media(c.r.PathValue("Sid"))
+	if err != nil {
+		return err
+	}
+	return c.api.serveFile(c.w, c.r, row)
+}
+
+// serveSigned answers for an address that signed made: no credentials are needed.
+func (a *api) serveSigned(w http.ResponseWriter, r *http.Request) {
+	sid := r.PathValue("Sid")
+	row, err := a.Models.Media(r.Context(), sid)
+	if err == nil && row.ChatServiceSid != r.PathValue("ChatServiceSid") {
+		err = notFound(r.URL.Path)
+	}
+	if err == nil {
+		err = a.serveFile(w, r, row)
+	}
+	if err != nil {
+		writeProblem(w, problemOf(err, r.URL.Path))
+	}
+}
+
+// serveFile sends the bytes, or the part that is asked for. A browser must not
+// take them for a page of this site.
+func (a *api) serveFile(w http.ResponseWriter, r *http.Request, row projections.Media) error {
+	if a.Files == nil {
+		return notFound(r.URL.Path)
+	}
+	file, err := a.Files.File(row.SHA256)
+	if errors.Is(err, fs.ErrNotExist) {
+		return notFound(r.URL.Path)
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	h := w.Header()
+	h.Set("Content-Type", row.ContentType)
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": otherwise(row.Filename, row.Sid)}))
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
+	h.Set("Cache-Control", "private, max-age=300")
+	h.Set("ETag", `"`+row.SHA256+`"`)
+	http.ServeContent(w, r, "", row.DateCreated, file)
+	return nil
+}
