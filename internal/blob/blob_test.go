@@ -47,7 +47,8 @@ func TestFoldersAndFilesAreForTheirOwnerOnly(t *testing.T) {
 
 func TestTheSameContentIsOneFile(t *testing.T) {
 	dir, s := open(t)
-	require.Equal(t, put(t, s, "hello"), put(t, s, "hello"))
+	first := put(t, s, "hello")
+	require.Equal(t, first, put(t, s, "hello"))
 	put(t, s, "")
 	require.Len(t, files(t, dir), 2)
 }
