@@ -24,7 +24,8 @@ import (
 //	snapshots.db      folded states; can be deleted
 //	bus/              the embedded broker's streams
 //	account           SID of the account made at the first start
-//	secrets/          tokens, 0600
+//	media/            uploaded files, named by their content
+//	secrets/          tokens and keys, 0600
 //	endpoints.json    where the running server listens; gone when it stops
 type folder string
 
@@ -38,6 +39,7 @@ func (f folder) path(names ...string) string {
 
 func (f folder) log() string       { return f.path("log.db") }
 func (f folder) read() string      { return f.path("read") }
+func (f folder) media() string     { return f.path("media") }
 func (f folder) endpoints() string { return f.path("endpoints.json") }
 
 // exists refuses a folder that no server was ever started on, so that a typing
@@ -83,20 +85,30 @@ func (f folder) furnish() error {
 	return nil
 }
 
-// secret returns the token kept under name, making one at first.
-func (f folder) secret(name string) (string, error) {
+// secret returns the token kept under name, making one of 128 bits at first.
+func (f folder) secret(name string) (string, error) { return f.random(name, 16) }
+
+// random returns the hex digits kept under name, choosing so many bytes at first.
+func (f folder) random(name string, bytes int) (string, error) {
 	path := f.path("secrets", name)
 	if token, err := os.ReadFile(path); err == nil {
 		return strings.TrimSpace(string(token)), nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	random := make([]byte, 16)
+	token, err := randomHex(bytes)
+	if err != nil {
+		return "", err
+	}
+	return token, writeFile(path, []byte(token+"\n"))
+}
+
+func randomHex(bytes int) (string, error) {
+	random := make([]byte, bytes)
 	if _, err := rand.Read(random); err != nil {
 		return "", err
 	}
-	token := hex.EncodeToString(random)
-	return token, writeFile(path, []byte(token+"\n"))
+	return hex.EncodeToString(random), nil
 }
 
 // account returns the SID of the folder's own account, choosing one at first.
@@ -113,11 +125,11 @@ func (f folder) account(ctx context.Context, log store.LogReader) (string, error
 	if !head.IsZero() {
 		return "", fmt.Errorf("%s is missing, but the log has events: put the account's SID back; event list --type account.created.v1 shows it", f.path("account"))
 	}
-	random := make([]byte, 16)
-	if _, err := rand.Read(random); err != nil {
+	chosen, err := randomHex(16)
+	if err != nil {
 		return "", err
 	}
-	chosen := "AC" + hex.EncodeToString(random)
+	chosen = "AC" + chosen
 	return chosen, writeFile(f.path("account"), []byte(chosen+"\n"))
 }
 

@@ -24,15 +24,21 @@ func (v *server) openHTTP() (err error) {
 	if v.listener, err = net.Listen("tcp", v.settings.http); err != nil {
 		return fmt.Errorf("http: %w", err)
 	}
+	surface, err := v.rest()
+	if err != nil {
+		return err
+	}
 	v.http = &http.Server{
 		Handler: httpapi.New(httpapi.Config{
 			Ready:   v.checks,
 			Metrics: promhttp.HandlerFor(v.registry, promhttp.HandlerOpts{}),
 			Rebuild: v.rebuild,
+			REST:    surface,
 			Token:   token,
 			Log:     v.log,
 		}),
 		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 	}
 	return nil
@@ -40,7 +46,7 @@ func (v *server) openHTTP() (err error) {
 
 func (v *server) runHTTP(ctx context.Context) error {
 	served := make(chan error, 1)
-	go func() { served <- v.http.Serve(v.listener) }() // waited for below
+	go func() { served <- v.serve() }() // waited for below
 	select {
 	case err := <-served:
 		return err

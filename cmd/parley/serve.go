@@ -7,11 +7,13 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/parley-engine/parley/domain/conversation"
+	"github.com/parley-engine/parley/domain/media"
 )
 
 // settings of a server. Durations take Go's form: 90s, 10m.
@@ -31,6 +33,11 @@ type settings struct {
 	minInactive time.Duration // shortest Inactive timer clients may set; Twilio's is 1m
 	minClosed   time.Duration // shortest Closed timer clients may set; Twilio's is 10m
 	groupMMS    bool          // allow native group MMS
+
+	tlsCert, tlsKey string  // files; both or none
+	publicURL       string  // the address REST clients use; empty: what they say
+	actions         float64 // writes a second, per service and per conversation; 0: no limit
+	maxMedia        int64   // bytes of an upload
 
 	patience  time.Duration // for everything that has to end at shutdown
 	logLevel  slog.Level
@@ -59,7 +66,12 @@ SIGTERM drains and exits with 0; a second signal ends at once.`,
 	}
 	f := c.Flags()
 	f.StringVar(&s.data, "data", ".parley", "data folder")
-	f.StringVar(&s.http, "http", "127.0.0.1:0", "address for health, metrics and administration; port 0 picks one")
+	f.StringVar(&s.http, "http", "127.0.0.1:0", "address for REST, health, metrics and administration; port 0 picks one")
+	f.StringVar(&s.tlsCert, "tls-cert", "", "file with the certificate chain for --http")
+	f.StringVar(&s.tlsKey, "tls-key", "", "file with the certificate's private key")
+	f.StringVar(&s.publicURL, "public-url", "", "address that REST clients use, as in https://chat.example.com (default: what the request says)")
+	f.Float64Var(&s.actions, "actions-per-second", 30, "REST writes a second, per service and per conversation; 0 sets no limit")
+	f.Int64Var(&s.maxMedia, "max-media", media.MaxSize, "largest upload, in bytes")
 	f.StringVar(&s.nats, "nats", "127.0.0.1:0", "address of the embedded broker; port 0 picks one")
 	f.BoolVar(&s.insecure, "insecure", false, "allow addresses other than loopback, unencrypted")
 	f.DurationVar(&s.syncInterval, "sync-interval", 0, "sync durable commands this often instead of each before its acknowledgement")
@@ -94,6 +106,15 @@ func (s *settings) check(level string) error {
 			problems = append(problems, fmt.Errorf("%s must be above zero", positive.flag))
 		}
 	}
+	if (s.tlsCert == "") != (s.tlsKey == "") {
+		problems = append(problems, errors.New("--tls-cert and --tls-key belong together"))
+	}
+	if u, err := url.Parse(s.publicURL); s.publicURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		problems = append(problems, fmt.Errorf("--public-url %q is not an http or https address", s.publicURL))
+	}
+	if s.actions < 0 || s.maxMedia <= 0 || s.maxMedia > media.MaxSize {
+		problems = append(problems, fmt.Errorf("--actions-per-second must not be below zero, --max-media is 1 to %d", media.MaxSize))
+	}
 	if s.syncInterval < 0 {
 		problems = append(problems, errors.New("--sync-interval must not be below zero"))
 	}
@@ -104,15 +125,30 @@ func (s *settings) check(level string) error {
 }
 
 func (s *settings) checkAddress(flag, address string) error {
+	encrypted := flag == "--http" && s.tlsCert != ""
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return fmt.Errorf("%s %q is not host:port", flag, address)
 	}
 	ip := net.ParseIP(host)
-	if host != "localhost" && (ip == nil || !ip.IsLoopback()) && !s.insecure {
-		return fmt.Errorf("%s %s is not a loopback address: add --insecure if the network in between is yours", flag, address)
+	if host != "localhost" && (ip == nil || !ip.IsLoopback()) && !s.insecure && !encrypted {
+		return fmt.Errorf("%s %s is not a loopback address: add --insecure if the network in between is yours%s", flag, address, orEncrypt(flag))
 	}
 	return nil
+}
+
+func orEncrypt(flag string) string {
+	if flag == "--http" {
+		return ", or --tls-cert and --tls-key"
+	}
+	return ""
+}
+
+func (s *settings) scheme() string {
+	if s.tlsCert != "" {
+		return "https://"
+	}
+	return "http://"
 }
 
 func logger(w io.Writer, s settings) *slog.Logger {

@@ -19,9 +19,12 @@ import (
 
 	"github.com/parley-engine/parley/domain/conversation"
 	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/internal/blob"
 	"github.com/parley-engine/parley/internal/bus"
 	"github.com/parley-engine/parley/internal/bus/broker"
+	"github.com/parley-engine/parley/internal/collector"
 	"github.com/parley-engine/parley/internal/engine"
+	"github.com/parley-engine/parley/internal/httpapi/rest"
 	"github.com/parley-engine/parley/internal/snapshots"
 	"github.com/parley-engine/parley/projections"
 	"github.com/parley-engine/parley/store"
@@ -48,6 +51,9 @@ type server struct {
 	conn      *nats.Conn
 	bus       *bus.Bus
 	publisher *bus.EventPublisher
+	files     *blob.Store
+	fresh     *rest.Freshness
+	collector *collector.Collector
 	listener  net.Listener
 	http      *http.Server
 
@@ -104,22 +110,40 @@ func (v *server) openEngine(ctx context.Context) (err error) {
 	if v.account, err = v.folder.account(ctx, v.store); err != nil {
 		return err
 	}
-	v.engine = engine.New(v.writes, v.engineOptions())
+	if v.files, err = blob.Open(v.folder.media()); err != nil {
+		return err
+	}
+	vault, err := v.folder.vault()
+	if err != nil {
+		return err
+	}
+	v.fresh = rest.NewFreshness()
+	v.engine = engine.New(v.writes, v.engineOptions(vault))
 	if err := bootstrap(ctx, v.engine, v.account); err != nil {
 		return err
 	}
+	if err := v.folder.firstAuthToken(ctx, v.engine, v.account); err != nil {
+		return err
+	}
+	v.collector = collector.New(collector.Config{
+		Models: v.models.Queries, Execute: v.engine.Execute, CatchUp: v.catchUp, Sweep: v.sweep, Logger: v.log,
+	})
 	v.index = timers.NewIndex()
 	v.scheduler = timers.NewScheduler(v.index, v.engine.Advance, &timers.Options{Logger: v.log})
 	return nil
 }
 
-func (v *server) engineOptions() *engine.Options {
+func (v *server) engineOptions(vault engine.Vault) *engine.Options {
 	observed := newCommandMetrics(v.registry)
 	return &engine.Options{
 		DefaultAccount: v.account,
 		GroupMMS:       v.settings.groupMMS,
 		Limits:         conversation.Limits{MinInactiveTimer: v.settings.minInactive, MinClosedTimer: v.settings.minClosed},
 		Snapshots:      v.snapshots,
+		Vault:          vault,
+		Wrote:          v.fresh.Wrote,
+		Memberships:    v.memberships,
+		RoleInUse:      v.roleInUse,
 		Observe:        observed,
 		OpenConversations: func(ctx context.Context, service, identity string) (int, error) {
 			return v.models.OpenConversations(ctx, service, identity, conversation.DefaultLimits.OpenConversations)
@@ -155,11 +179,12 @@ func (v *server) openBus() (err error) {
 
 // announce says where the server listens, to people and to programs.
 func (v *server) announce(out io.Writer) error {
-	e := endpoints{HTTP: "http://" + v.listener.Addr().String(), NATS: v.broker.URL(), PID: os.Getpid()}
+	e := endpoints{HTTP: v.settings.scheme() + v.listener.Addr().String(), NATS: v.broker.URL(), PID: os.Getpid()}
 	if err := v.folder.announce(e); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "http  %s\nnats  %s (token in %s)\n", e.HTTP, e.NATS, v.folder.path("secrets", "bus-token"))
+	_, err := fmt.Fprintf(out, "http  %s\nrest  %s/v1 (account %s, auth token in %s)\nnats  %s (token in %s)\n",
+		e.HTTP, e.HTTP, v.account, v.folder.path("secrets", authToken), e.NATS, v.folder.path("secrets", "bus-token"))
 	return err
 }
 
@@ -187,6 +212,7 @@ func (v *server) run(ctx context.Context) error {
 	stopFollow := begun("timers", v.followTimers)
 	stopTimers := begun("timers", v.runTimers)
 	stopPublisher := begun("event publisher", v.publisher.Run)
+	stopCollector := begun("collector", v.collector.Run)
 	stopBus := begun("bus", v.bus.Run)
 
 	<-failed.Done()
@@ -195,6 +221,7 @@ func (v *server) run(ctx context.Context) error {
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.settings.patience)
 	defer cancel()
 	stopBus()
+	stopCollector()
 	drained := v.engine.Drain(patience)
 	stopTimers()
 	stopFollow()

@@ -1,5 +1,5 @@
-// Package httpapi is Parley's HTTP surface: health, readiness, metrics, and the
-// doors of operators. Everything under /admin needs the data folder's token.
+// Package httpapi is Parley's HTTP surface: health, readiness, metrics, the doors
+// of operators, and, in package rest, what Twilio's helper libraries talk to. Everything under /admin needs the data folder's token.
 //
 // A handler is safe for concurrent use and starts no goroutines.
 package httpapi
@@ -24,11 +24,12 @@ type Check struct {
 // that goes to the client as one line of JSON; an error is the last line.
 type Rebuild func(ctx context.Context, projection string, step func(any)) error
 
-// Config is what the handler needs; all fields are required but Log.
+// Config is what the handler needs; all fields are required but REST and Log.
 type Config struct {
 	Ready   func() []Check
 	Metrics http.Handler
 	Rebuild Rebuild
+	REST    http.Handler // everything under /v1/; nil: nothing
 	Token   string       // of /admin, as "Authorization: Bearer TOKEN"
 	Log     *slog.Logger // nil discards
 }
@@ -42,6 +43,9 @@ func New(c Config) http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, map[string]bool{"ok": true}) })
 	mux.HandleFunc("GET /readyz", c.ready)
 	mux.Handle("GET /metrics", c.Metrics)
+	if c.REST != nil {
+		mux.Handle("/v1/", c.REST)
+	}
 	mux.Handle("POST /admin/projections/{name}/rebuild", c.admin(c.rebuild))
 	return mux
 }

@@ -1,6 +1,5 @@
 // Package seal keeps secrets out of the log: what must be used again later is
-// encrypted with a key that is not in the log, what need only be recognised is
-// hashed.
+// encrypted with a key that is not in the log.
 package seal
 
 import (

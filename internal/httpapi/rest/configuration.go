@@ -277,13 +277,13 @@ func updateServiceWebhooks(c *call) error {
 
 // notificationsBody is what a service pushes to devices (reference 1.9.6).
 type notificationsBody struct {
-	AccountSid              string             `json:"account_sid"`
-	ChatServiceSid          string             `json:"chat_service_sid"`
-	LogEnabled              bool               `json:"log_enabled"`
-	NewMessage              newMessageBody     `json:"new_message"`
-	AddedToConversation     notificationBody   `json:"added_to_conversation"`
-	RemovedFromConversation notificationBody   `json:"removed_from_conversation"`
-	URL                     string             `json:"url"`
+	AccountSid              string           `json:"account_sid"`
+	ChatServiceSid          string           `json:"chat_service_sid"`
+	LogEnabled              bool             `json:"log_enabled"`
+	NewMessage              newMessageBody   `json:"new_message"`
+	AddedToConversation     notificationBody `json:"added_to_conversation"`
+	RemovedFromConversation notificationBody `json:"removed_from_conversation"`
+	URL                     string           `json:"url"`
 }
 
 type newMessageBody struct {

@@ -49,6 +49,7 @@ type route struct {
 	page   int    // largest page of the list
 	status int    // of success
 	raw    bool   // the body is bytes, not a form
+	signed bool   // a signed address stands for credentials
 	own    bool   // Parley's addition: not an operation of Twilio's
 	about  string
 	handle func(*call) error
@@ -85,11 +86,14 @@ type call struct {
 	place     engine.Place
 	inService bool
 	values    values
-	query     values // what of values came from the query, to be repeated in URLs
 }
 
 func (a *api) handler(r route, inService bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		if r.signed && a.signatureHolds(request.PathValue("Sid"), request.URL.Query()) {
+			a.serveSigned(w, request)
+			return
+		}
 		c := &call{api: a, route: r, w: w, r: request, inService: inService}
 		if err := c.run(); err != nil {
 			c.fail(err)
