@@ -58,7 +58,7 @@ func rootCommand() *cobra.Command {
 	root.AddCommand(
 		serveCommand(), demoCommand(), commandCommand(), conversationCommand(), messageCommand(),
 		participantCommand(), eventCommand(), projectionCommand(), timerCommand(), dlqCommand(),
-		accountCommand(), checkCommand(), versionCommand(),
+		accountCommand(), apiKeyCommand(), checkCommand(), versionCommand(),
 	)
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()

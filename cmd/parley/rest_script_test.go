@@ -1,0 +1,41 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// scriptREST asks the running server for a path and compares the status; what it
+// answers is standard output. A word behind the path is the form of a POST.
+func scriptREST(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) == 4 || len(args) == 5, "rest status user secret path [form]")
+	e, err := dataOf(ts).running()
+	ts.Check(err)
+	r, err := http.NewRequest(http.MethodGet, e.HTTP+args[3], nil)
+	if len(args) == 5 {
+		r, err = http.NewRequest(http.MethodPost, e.HTTP+args[3], strings.NewReader(args[4]))
+	}
+	ts.Check(err)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.SetBasicAuth(args[1], args[2])
+	response, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	body, err := io.ReadAll(response.Body)
+	ts.Check(err)
+	ts.Check(response.Body.Close())
+	_, err = ts.Stdout().Write(body)
+	ts.Check(err)
+	if strconv.Itoa(response.StatusCode) != args[0] {
+		ts.Fatalf("%s answers %d: %s", args[3], response.StatusCode, body)
+	}
+}
+
+// scriptKeepFile puts a file's text into a variable.
+func scriptKeepFile(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) == 2, "keepfile name file")
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
+}
