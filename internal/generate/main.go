@@ -13,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/parley-engine/parley/internal/httpapi/rest/openapi"
 )
 
 // product is one generated file: its path below the module's folder, and how
@@ -25,7 +27,10 @@ type product struct {
 // products is everything that is generated.
 func products() ([]product, error) {
 	contracts, err := contractFiles()
-	return append(contracts, product{"docs/events.md", eventsPage}), err
+	return append(contracts,
+		product{"docs/events.md", eventsPage},
+		product{"docs/openapi.yaml", func(string) ([]byte, error) { return openapi.Render() }},
+	), err
 }
 
 func main() {
