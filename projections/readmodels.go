@@ -64,6 +64,7 @@ type ReadModels struct {
 	log      store.LogReader
 	options  Options
 	progress progress
+	changes  *Changes      // of conversations, in what is committed
 	hurry    chan struct{} // one slot: somebody waits for what was just appended
 
 	rebuilding chan struct{} // holds one element while a rebuild runs
@@ -86,7 +87,7 @@ type ReadModels struct {
 // rows say is what this log says. A generation that cannot be used is refused
 // with a *DamagedError unless the options say otherwise.
 func Open(dir string, log store.LogReader, options *Options) (*ReadModels, error) {
-	rm := &ReadModels{dir: dir, log: log, options: options.withDefaults(), hurry: make(chan struct{}, 1), rebuilding: make(chan struct{}, 1)}
+	rm := &ReadModels{dir: dir, log: log, options: options.withDefaults(), changes: NewChanges(changesKept), hurry: make(chan struct{}, 1), rebuilding: make(chan struct{}, 1)}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("read models: %w", err)
 	}
@@ -269,6 +270,7 @@ func (rm *ReadModels) apply(batch store.Batch) error {
 		rm.live = nil
 		return err
 	}
+	rm.noteChanges(batch.Events)
 	rm.progress.reach(rm.manifest.Generation, rm.live.mark)
 	if rm.live.dirty >= checkpointEvery {
 		return rm.live.checkpoint()

@@ -29,7 +29,7 @@ func (v *server) rest() (http.Handler, error) {
 		return nil, err
 	}
 	return rest.New(rest.Config{
-		Engine: v.engine, Models: v.models.Queries, Wait: v.models.Wait, Log: v.store, Fresh: v.fresh,
+		Engine: v.engine, Models: v.models.Queries, Wait: v.models.Wait, Stamp: v.models.Stamp, Log: v.store, Fresh: v.fresh,
 		Files: files{v.files}, URLKey: urlKey, PublicURL: v.settings.publicURL,
 		Actions:  ratelimit.New(v.settings.actions, max(1, int(v.settings.actions)), limitedKeys),
 		MaxMedia: v.settings.maxMedia, Logger: v.log,

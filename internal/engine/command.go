@@ -24,6 +24,9 @@ type Command struct {
 	Actor events.Actor
 	// Body is the JSON object of the command's fields. Unknown fields are refused.
 	Body json.RawMessage
+	// Fields are the same as Go values, for callers who have them: a struct of the
+	// command's own type, which Body is then not looked at for.
+	Fields interface{ CommandType() string }
 	// ExpectedRevision, when not nil, must be the revision the aggregate's
 	// stream is at (-1: it does not exist).
 	ExpectedRevision *int64

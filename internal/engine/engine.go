@@ -8,7 +8,6 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -191,8 +190,7 @@ func (e *Engine) admit(ctx context.Context, c Command) (Outcome, error) {
 		return Outcome{}, invalid("unknown_command", "command", fmt.Sprintf("%.64q is not a command", c.Type))
 	}
 	if len(c.Body) > MaxBodyBytes {
-		return Outcome{}, &Failure{Kind: KindPayloadTooLarge, Code: "payload_too_large", Field: "data",
-			Message: fmt.Sprintf("A command's data is limited to %d bytes", MaxBodyBytes)}
+		return Outcome{}, tooLarge()
 	}
 	if c.ID.IsZero() {
 		id, err := uuid.NewV7()
@@ -223,14 +221,10 @@ func (e *Engine) do(ctx context.Context, op operation, r *request) (Outcome, err
 }
 
 // subordinate does a command that another one needs done.
-func (e *Engine) subordinate(ctx context.Context, r *request, name, commandType, aggregate string, body any) error {
-	data, err := json.Marshal(body)
-	if err != nil {
-		return fmt.Errorf("%s for %s: %w", commandType, r.Type, err)
-	}
-	sub := r.sub(name, commandType, aggregate)
-	sub.Actor, sub.Body = events.Actor{Kind: events.ActorSystem}, data
-	_, err = e.do(ctx, e.operations[commandType], sub)
+func (e *Engine) subordinate(ctx context.Context, r *request, name, aggregate string, fields interface{ CommandType() string }) error {
+	sub := r.sub(name, fields.CommandType(), aggregate)
+	sub.Actor, sub.Fields = events.Actor{Kind: events.ActorSystem}, fields
+	_, err := e.do(ctx, e.operations[sub.Type], sub)
 	return err
 }
 

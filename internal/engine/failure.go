@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/parley-engine/parley/domain"
@@ -45,4 +46,9 @@ func invalid(code, field, message string) *Failure {
 
 func notFound(message string) *domain.Refusal {
 	return domain.Refuse(domain.NotFound, "not_found", "", 20404, "%s", message)
+}
+
+func tooLarge() *Failure {
+	return &Failure{Kind: KindPayloadTooLarge, Code: "payload_too_large", Field: "data",
+		Message: fmt.Sprintf("A command's data is limited to %d bytes", MaxBodyBytes)}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -39,6 +40,9 @@ type grant struct {
 // tells two bodies apart: of the canonical form, so that spacing and the order
 // of fields do not matter.
 func (r *request) read(into any) error {
+	if r.Fields != nil {
+		return r.take(into)
+	}
 	if len(r.Body) == 0 {
 		r.Body = json.RawMessage("{}")
 	}
@@ -53,12 +57,30 @@ func (r *request) read(into any) error {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return invalid("not_json", "data", "The command's data is more than one JSON object")
 	}
+	return r.identify(into)
+}
+
+// take is read for fields that came as Go values.
+func (r *request) take(into any) error {
+	given, target := reflect.ValueOf(r.Fields), reflect.ValueOf(into).Elem()
+	if given.Type() != target.Type() {
+		return fmt.Errorf("%s was given the fields of %s", r.Type, r.Fields.CommandType())
+	}
+	target.Set(given)
+	return r.identify(into)
+}
+
+// identify checks the form of SIDs and takes the hash that tells bodies apart.
+func (r *request) identify(into any) error {
 	if err := checkSids(into); err != nil {
 		return err
 	}
 	canonical, err := json.Marshal(into)
 	if err != nil {
 		return fmt.Errorf("canonical form of %s: %w", r.Type, err)
+	}
+	if len(canonical) > MaxBodyBytes {
+		return tooLarge()
 	}
 	r.hash = hash(r.Type, r.Aggregate, r.Account, r.Service, string(r.Actor.Kind), r.Actor.ID, string(canonical))
 	return nil
@@ -97,7 +119,7 @@ func (r *request) sub(name, commandType, aggregate string) *request {
 	s.ID = events.NameID(r.ID.String() + "/" + name)
 	s.Type, s.Aggregate = commandType, aggregate
 	s.Causation = r.ID.String()
-	s.ExpectedRevision, s.grant = nil, nil
+	s.ExpectedRevision, s.grant, s.Body, s.Fields = nil, nil, nil, nil
 	s.hash = hash(s.Type, s.Aggregate, r.hash)
 	return &s
 }

@@ -146,7 +146,7 @@ func (e *Engine) removeMemberships(ctx context.Context, r *request, identity str
 			continue // of a later user with the same identity
 		}
 		remove := conversation.RemoveParticipant{Participant: m.Participant}
-		err := e.subordinate(ctx, r, "leave/"+m.Participant, remove.CommandType(), m.Conversation, remove)
+		err := e.subordinate(ctx, r, "leave/"+m.Participant, m.Conversation, remove)
 		var refusal *domain.Refusal
 		if err != nil && !(errors.As(err, &refusal) && refusal.Kind == domain.NotFound) {
 			return err

@@ -28,6 +28,9 @@ func (c *call) answer(body any) error {
 	if err != nil {
 		return err
 	}
+	if c.keep != nil {
+		c.keep(data)
+	}
 	return c.send(data)
 }
 

@@ -89,7 +89,7 @@ func fetchConversation(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.showConversation(sid)
+	return c.kept(sid, func() error { return c.showConversation(sid) })
 }
 
 func listConversations(c *call) error {

@@ -86,7 +86,7 @@ func fetchMessage(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.showMessage(sid, c.r.PathValue("Sid"))
+	return c.kept(sid, func() error { return c.showMessage(sid, c.r.PathValue("Sid")) })
 }
 
 func listMessages(c *call) error {
@@ -98,11 +98,13 @@ func listMessages(c *call) error {
 	if err != nil {
 		return err
 	}
-	list, err := c.Models.Messages(c.r.Context(), c.place.Service, sid, strings.EqualFold(c.values.str("Order"), "desc"), p.Page)
-	if err != nil {
-		return err
-	}
-	return answerList(c, p, list, c.messageBody)
+	return c.kept(sid, func() error {
+		list, err := c.Models.Messages(c.r.Context(), c.place.Service, sid, strings.EqualFold(c.values.str("Order"), "desc"), p.Page)
+		if err != nil {
+			return err
+		}
+		return answerList(c, p, list, c.messageBody)
+	})
 }
 
 func createMessage(c *call) error {

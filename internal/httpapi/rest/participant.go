@@ -84,11 +84,13 @@ func listParticipants(c *call) error {
 	if err != nil {
 		return err
 	}
-	list, err := c.Models.Participants(c.r.Context(), c.place.Service, sid, p.Page)
-	if err != nil {
-		return err
-	}
-	return answerList(c, p, list, c.participantBody)
+	return c.kept(sid, func() error {
+		list, err := c.Models.Participants(c.r.Context(), c.place.Service, sid, p.Page)
+		if err != nil {
+			return err
+		}
+		return answerList(c, p, list, c.participantBody)
+	})
 }
 
 func createParticipant(c *call) error {

@@ -30,6 +30,9 @@ type Config struct {
 	Models *projections.Queries
 	// Wait returns when the read models have reached the position.
 	Wait func(context.Context, events.Position) error
+	// Stamp tells whether a conversation has changed in the read models. Nil: every
+	// read is a query.
+	Stamp func(conversation string) projections.Stamp
 	// Log is where histories are read.
 	Log store.StreamReader
 	// Fresh knows what was written here last; the engine tells it.
@@ -63,7 +66,8 @@ const MaxWait = 5 * time.Second
 // api is the handler's working form of Config.
 type api struct {
 	Config
-	mux *http.ServeMux
+	mux   *http.ServeMux
+	pages *pages
 }
 
 // New returns the handler of everything under /v1/.
@@ -74,7 +78,7 @@ func New(c Config) http.Handler {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	a := &api{Config: c, mux: http.NewServeMux()}
+	a := &api{Config: c, mux: http.NewServeMux(), pages: newPages(c.Stamp)}
 	for _, r := range table() {
 		for _, pattern := range r.patterns() {
 			a.mux.Handle(pattern.String(), a.handler(r, pattern.service))

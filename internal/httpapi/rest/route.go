@@ -86,6 +86,7 @@ type call struct {
 	place     engine.Place
 	inService bool
 	values    values
+	keep      func(body []byte) // nil: the answer is not kept
 }
 
 func (a *api) handler(r route, inService bool) http.Handler {
@@ -199,14 +200,11 @@ func (c *call) fresh(keys ...string) error {
 
 // command sends a command of the caller to the engine.
 func (c *call) command(aggregate string, fields interface{ CommandType() string }) (engine.Outcome, error) {
-	body, err := marshal(fields)
-	if err != nil {
-		return engine.Outcome{}, err
-	}
 	command := engine.Command{
 		Type: fields.CommandType(), Aggregate: aggregate, Account: c.place.Account, Service: c.place.Service,
-		Actor: c.caller.actor(), Body: body, Traceparent: traceparent(c.r),
+		Actor: c.caller.actor(), Fields: fields, Traceparent: traceparent(c.r),
 	}
+	var err error
 	command.Webhooks = c.route.hooks && strings.EqualFold(c.r.Header.Get("X-Twilio-Webhook-Enabled"), "true")
 	if command.ID, err = c.commandID(); err != nil {
 		return engine.Outcome{}, err

@@ -66,7 +66,7 @@ func newWorld(t testing.TB, change ...func(*rest.Config)) *world {
 	})
 	w.do("account.create", w.account, `{"friendly_name":"Test"}`)
 	w.do("account.set-auth-token", w.account, `{"secret":"`+w.token+`"}`)
-	config := rest.Config{Engine: w.engine, Models: w.models.Queries, Wait: w.models.Wait, Log: w.log, Fresh: fresh,
+	config := rest.Config{Engine: w.engine, Models: w.models.Queries, Wait: w.models.Wait, Stamp: w.models.Stamp, Log: w.log, Fresh: fresh,
 		Files: testFiles{files}, URLKey: []byte("url key")}
 	for _, c := range change {
 		c(&config)
