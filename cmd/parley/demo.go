@@ -25,9 +25,9 @@ func demoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "demo", Short: "See the main job, checked step by step", Args: noArguments,
 		Long: `See the main job in a temporary folder: a second process sends commands over the
-bus, the engine is killed in the middle and started again, timers take a
-conversation to inactive and closed, and the read models are rebuilt. Exits with 0
-only if every step was checked.`,
+bus, the engine is killed in the middle and started again, a REST client reads and
+writes, timers take a conversation to inactive and closed, and the read models are
+rebuilt. Exits with 0 only if every step was checked.`,
 		RunE: func(c *cobra.Command, _ []string) error { return runDemo(c.Context(), c.OutOrStdout()) },
 	}
 	c.AddCommand(demoClientCommand())
@@ -70,6 +70,7 @@ func runDemo(ctx context.Context, out io.Writer) (err error) {
 		{"every acknowledged command is in the log once, in order", d.checkLog},
 		{"the read models answer", d.checkModels},
 		{"a late and a repeated delivery report change nothing", d.checkReceipts},
+		{"a client of Twilio's REST API reads the same conversation and writes one of its own", d.checkREST},
 		{"timers take the conversation to inactive and closed", d.checkTimers},
 		{"a message to the closed conversation is refused", d.checkRefusal},
 		{"rebuild the read models from the log: nothing differs", d.checkRebuild},
@@ -114,7 +115,7 @@ func (d *demo) output(ctx context.Context, args ...string) (stdout, stderr strin
 func (d *demo) start(ctx context.Context) (string, error) {
 	begun := time.Now()
 	c, err := d.parley(ctx, "serve", "--data", string(d.folder), "--nats", d.nats, "--log-level", "warn",
-		"--min-inactive-timer", "1s", "--min-closed-timer", "1s")
+		"--min-inactive-timer", "1s", "--min-closed-timer", "1s", "--actions-per-second", "0")
 	if err != nil {
 		return "", err
 	}
