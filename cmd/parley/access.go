@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -43,13 +42,10 @@ func (f folder) firstAuthToken(ctx context.Context, e *engine.Engine, accountSid
 	if err != nil {
 		return err
 	}
-	body, err := json.Marshal(account.SetAuthToken{Secret: token})
-	if err != nil {
-		return err
-	}
+	set := account.SetAuthToken{Secret: token}
 	_, err = e.Execute(ctx, engine.Command{
-		ID: events.ID(uuid.New()), Type: account.SetAuthToken{}.CommandType(), Aggregate: accountSid, Account: accountSid,
-		Actor: events.Actor{Kind: events.ActorSystem}, Body: body,
+		ID: events.ID(uuid.New()), Type: set.CommandType(), Aggregate: accountSid, Account: accountSid,
+		Actor: events.Actor{Kind: events.ActorSystem}, Fields: set,
 	})
 	if err != nil {
 		return err

@@ -88,7 +88,7 @@ func (e *Engine) resealed(s credential.State, given credential.Secrets) (string,
 			return "", fmt.Errorf("secrets of %s: %w", s.Credential, err)
 		}
 	}
-	plain, err := json.Marshal(have.Merge(given))
+	plain, err := json.Marshal(have.Merge(given)) //nolint:gosec // it is sealed right away
 	if err != nil {
 		return "", err
 	}

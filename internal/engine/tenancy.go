@@ -148,7 +148,10 @@ func (e *Engine) removeMemberships(ctx context.Context, r *request, identity str
 		remove := conversation.RemoveParticipant{Participant: m.Participant}
 		err := e.subordinate(ctx, r, "leave/"+m.Participant, m.Conversation, remove)
 		var refusal *domain.Refusal
-		if err != nil && !(errors.As(err, &refusal) && refusal.Kind == domain.NotFound) {
+		if errors.As(err, &refusal) && refusal.Kind == domain.NotFound {
+			continue // somebody else was faster
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -195,7 +195,7 @@ func (a *api) serveFile(w http.ResponseWriter, r *http.Request, row projections.
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it was only read
 	h := w.Header()
 	h.Set("Content-Type", row.ContentType)
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": otherwise(row.Filename, row.Sid)}))

@@ -51,7 +51,6 @@ type route struct {
 	raw    bool   // the body is bytes, not a form
 	signed bool   // a signed address stands for credentials
 	own    bool   // Parley's addition: not an operation of Twilio's
-	about  string
 	handle func(*call) error
 }
 

@@ -163,7 +163,7 @@ func (w *world) send(r *http.Request) reply {
 	w.t.Helper()
 	response, err := w.server.Client().Do(r)
 	require.NoError(w.t, err)
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	data, err := io.ReadAll(response.Body)
 	require.NoError(w.t, err)
 	got := reply{status: response.StatusCode, header: response.Header, text: string(data)}
