@@ -17,9 +17,10 @@ type Changes struct {
 	floor events.Position // highest position of what was forgotten
 }
 
-// NewChanges returns one that remembers so many things, and nothing yet.
-func NewChanges(things int) *Changes {
-	c := &Changes{}
+// NewChanges returns one that remembers so many things. What happened before it
+// was there happened up to the floor.
+func NewChanges(things int, floor events.Position) *Changes {
+	c := &Changes{floor: floor}
 	last, err := simplelru.NewLRU(things, func(_ string, p events.Position) { c.floor = higher(c.floor, p) })
 	if err != nil {
 		panic(err) // only for a size below one

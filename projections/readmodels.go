@@ -87,7 +87,7 @@ type ReadModels struct {
 // rows say is what this log says. A generation that cannot be used is refused
 // with a *DamagedError unless the options say otherwise.
 func Open(dir string, log store.LogReader, options *Options) (*ReadModels, error) {
-	rm := &ReadModels{dir: dir, log: log, options: options.withDefaults(), changes: NewChanges(changesKept), hurry: make(chan struct{}, 1), rebuilding: make(chan struct{}, 1)}
+	rm := &ReadModels{dir: dir, log: log, options: options.withDefaults(), changes: NewChanges(changesKept, events.Position{}), hurry: make(chan struct{}, 1), rebuilding: make(chan struct{}, 1)}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("read models: %w", err)
 	}

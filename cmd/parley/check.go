@@ -85,7 +85,11 @@ func checkHealth(ctx context.Context, f folder) (finding, error) {
 	if err != nil {
 		return finding{}, err
 	}
-	response, err := http.DefaultClient.Do(request)
+	client, err := e.client()
+	if err != nil {
+		return finding{}, err
+	}
+	response, err := client.Do(request)
 	if err != nil {
 		return finding{1, "the server does not answer"}, nil
 	}

@@ -59,7 +59,7 @@ func TestScripts(t *testing.T) {
 			"serve": scriptServe, "stopserver": scriptStop, "killserver": scriptKill,
 			"exits": scriptExits, "until": scriptUntil, "untilexits": scriptUntilExits, "keep": scriptKeep,
 			"natspub": scriptPublish, "occupy": scriptOccupy, "cut": scriptCut, "zero": scriptZero,
-			"rest": scriptREST, "keepfile": scriptKeepFile,
+			"rest": scriptREST, "keepfile": scriptKeepFile, "certificate": scriptCertificate,
 		},
 	})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -23,6 +24,11 @@ func (v *server) openHTTP() (err error) {
 	}
 	if v.listener, err = net.Listen("tcp", v.settings.http); err != nil {
 		return fmt.Errorf("http: %w", err)
+	}
+	if v.settings.tlsCert != "" {
+		if _, err := tls.LoadX509KeyPair(v.settings.tlsCert, v.settings.tlsKey); err != nil {
+			return fmt.Errorf("http: %w", err)
+		}
 	}
 	surface, err := v.rest()
 	if err != nil {

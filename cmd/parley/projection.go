@@ -189,7 +189,11 @@ func rebuildByServer(ctx context.Context, f folder, step func(any)) error {
 		return err
 	}
 	request.Header.Set("Authorization", "Bearer "+token)
-	response, err := http.DefaultClient.Do(request)
+	client, err := e.client()
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -1,10 +1,19 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
+	"math/big"
+	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -22,7 +31,9 @@ func scriptREST(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.SetBasicAuth(args[1], args[2])
-	response, err := http.DefaultClient.Do(r)
+	client, err := e.client()
+	ts.Check(err)
+	response, err := client.Do(r)
 	ts.Check(err)
 	body, err := io.ReadAll(response.Body)
 	ts.Check(err)
@@ -38,4 +49,22 @@ func scriptREST(ts *testscript.TestScript, neg bool, args []string) {
 func scriptKeepFile(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, len(args) == 2, "keepfile name file")
 	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
+}
+
+// scriptCertificate writes a certificate for 127.0.0.1 and its key.
+func scriptCertificate(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) == 2, "certificate file keyfile")
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	ts.Check(err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	ts.Check(err)
+	for i, block := range []*pem.Block{{Type: "CERTIFICATE", Bytes: certificate}, {Type: "PRIVATE KEY", Bytes: private}} {
+		ts.Check(os.WriteFile(ts.MkAbs(args[i]), pem.EncodeToMemory(block), 0o600))
+	}
 }

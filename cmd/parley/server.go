@@ -117,7 +117,11 @@ func (v *server) openEngine(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	v.fresh = rest.NewFreshness()
+	head, err := v.store.Head(ctx)
+	if err != nil {
+		return err
+	}
+	v.fresh = rest.NewFreshness(head)
 	v.engine = engine.New(v.writes, v.engineOptions(vault))
 	if err := bootstrap(ctx, v.engine, v.account); err != nil {
 		return err
@@ -179,7 +183,7 @@ func (v *server) openBus() (err error) {
 
 // announce says where the server listens, to people and to programs.
 func (v *server) announce(out io.Writer) error {
-	e := endpoints{HTTP: v.settings.scheme() + v.listener.Addr().String(), NATS: v.broker.URL(), PID: os.Getpid()}
+	e := endpoints{HTTP: v.settings.scheme() + v.listener.Addr().String(), NATS: v.broker.URL(), PID: os.Getpid(), Cert: v.settings.tlsCert}
 	if err := v.folder.announce(e); err != nil {
 		return err
 	}

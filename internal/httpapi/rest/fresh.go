@@ -13,8 +13,11 @@ type Freshness struct{ written *projections.Changes }
 // freshEntries bounds the aggregates that are remembered one by one.
 const freshEntries = 1 << 16
 
-// NewFreshness returns one that remembers nothing.
-func NewFreshness() *Freshness { return &Freshness{projections.NewChanges(freshEntries)} }
+// NewFreshness returns one that knows how far the log had come when it began: what
+// was acknowledged before a restart is waited for after it.
+func NewFreshness(head events.Position) *Freshness {
+	return &Freshness{projections.NewChanges(freshEntries, head)}
+}
 
 // Wrote notes a command's last event. It is what engine.Options.Wrote wants.
 func (f *Freshness) Wrote(w engine.Written) {

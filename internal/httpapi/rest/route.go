@@ -106,6 +106,7 @@ func (c *call) run() (err error) {
 	if c.caller, err = c.authenticate(c.r); err != nil {
 		return err
 	}
+	c.hurry()
 	if c.caller.identity != "" && !c.route.users {
 		return forbidden("This is not for users")
 	}
@@ -122,6 +123,23 @@ func (c *call) run() (err error) {
 		return err
 	}
 	return c.route.handle(c)
+}
+
+// How long a client may take to send what it announced.
+const (
+	formPatience   = 30 * time.Second
+	uploadPatience = 30 * time.Minute
+)
+
+// hurry puts a limit on the time in which the body has to arrive.
+func (c *call) hurry() {
+	patience := formPatience
+	if c.route.raw {
+		patience = uploadPatience
+	}
+	if c.route.method == http.MethodPost {
+		_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(patience)) // not every connection has one
+	}
 }
 
 func (c *call) fail(err error) {

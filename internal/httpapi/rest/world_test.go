@@ -55,7 +55,9 @@ func newWorld(t testing.TB, change ...func(*rest.Config)) *world {
 	w.follow()
 	files, err := blob.Open(filepath.Join(dir, "media"))
 	require.NoError(t, err)
-	fresh := rest.NewFreshness()
+	head, err := w.log.Head(t.Context())
+	require.NoError(t, err)
+	fresh := rest.NewFreshness(head)
 	vault, err := seal.New([]byte(strings.Repeat("k", seal.KeySize)))
 	require.NoError(t, err)
 	w.engine = engine.New(w.log, &engine.Options{
