@@ -73,20 +73,9 @@ func (c *call) showAddress(ref string) error {
 
 func fetchAddress(c *call) error { return c.showAddress(c.r.PathValue("Sid")) }
 
-func listAddresses(c *call) error {
-	p, err := c.page()
-	if err != nil {
-		return err
-	}
-	if err := c.fresh(c.place.Account); err != nil {
-		return err
-	}
+func (c *call) addresses(p projections.Page) (projections.List[projections.AddressConfiguration], error) {
 	filter := projections.AddressConfigurationFilter{Account: c.place.Account, Type: strings.ToLower(c.values.str("Type"))}
-	list, err := c.Models.AddressConfigurations(c.r.Context(), filter, p.Page)
-	if err != nil {
-		return err
-	}
-	return answerList(c, p, list, c.addressBody)
+	return c.Models.AddressConfigurations(c.r.Context(), filter, p)
 }
 
 func (v values) autoCreation() address.AutoCreationPatch {

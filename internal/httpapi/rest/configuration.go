@@ -168,19 +168,8 @@ func fetchService(c *call) error {
 	return c.showService(sid)
 }
 
-func listServices(c *call) error {
-	p, err := c.page()
-	if err != nil {
-		return err
-	}
-	if err := c.fresh(c.place.Account); err != nil {
-		return err
-	}
-	list, err := c.Models.Services(c.r.Context(), c.place.Account, p.Page)
-	if err != nil {
-		return err
-	}
-	return answerList(c, p, list, c.serviceBody)
+func (c *call) services(p projections.Page) (projections.List[projections.Service], error) {
+	return c.Models.Services(c.r.Context(), c.place.Account, p)
 }
 
 func createService(c *call) error {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/parley-engine/parley/domain/conversation"
 	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/internal/engine"
 	"github.com/parley-engine/parley/projections"
 )
 
@@ -84,31 +85,12 @@ func (c *call) showConversation(sid string) error {
 	return c.answer(c.conversationBody(row))
 }
 
-func fetchConversation(c *call) error {
-	sid, err := c.read("Sid")
-	if err != nil {
-		return err
-	}
-	return c.kept(sid, func() error { return c.showConversation(sid) })
-}
-
-func listConversations(c *call) error {
-	p, err := c.page()
-	if err != nil {
-		return err
-	}
+func (c *call) conversations(p projections.Page) (projections.List[projections.Conversation], error) {
 	filter, err := c.conversationFilter()
 	if err != nil {
-		return err
+		return projections.List[projections.Conversation]{}, err
 	}
-	if err := c.fresh(c.place.Service); err != nil {
-		return err
-	}
-	list, err := c.Models.Conversations(c.r.Context(), filter, p.Page)
-	if err != nil {
-		return err
-	}
-	return answerList(c, p, list, c.conversationBody)
+	return c.Models.Conversations(c.r.Context(), filter, p)
 }
 
 // conversationFilter: with a date the newest come first (reference 1.9.8). A user
@@ -137,19 +119,7 @@ func endOf(t string) time.Time {
 	return at.Truncate(time.Second).Add(time.Second - time.Millisecond)
 }
 
-func createConversation(c *call) error {
-	if err := c.limited(""); err != nil {
-		return err
-	}
-	outcome, err := c.command("", c.newConversation())
-	if err != nil {
-		return err
-	}
-	if err := c.wait(outcome.Position); err != nil {
-		return err
-	}
-	return c.showConversation(outcome.Sid)
-}
+func createConversation(c *call) error { return c.make(c.newConversation(), c.showConversation) }
 
 func (c *call) newConversation() conversation.Create {
 	v := c.values
@@ -166,10 +136,6 @@ func (c *call) newConversation() conversation.Create {
 }
 
 func updateConversation(c *call) error {
-	sid, err := c.write("Sid")
-	if err != nil {
-		return err
-	}
 	v := c.values
 	update := conversation.Update{
 		FriendlyName: v.text("FriendlyName"), UniqueName: v.text("UniqueName"), Attributes: v.text("Attributes"),
@@ -182,29 +148,10 @@ func updateConversation(c *call) error {
 	if v.text("Bindings.Email.Address") != nil || v.text("Bindings.Email.Name") != nil {
 		update.Email = &events.Email{Address: v.str("Bindings.Email.Address"), Name: v.str("Bindings.Email.Name")}
 	}
-	outcome, err := c.command(sid, update)
-	if err != nil {
-		return err
-	}
-	if err := c.wait(outcome.Position); err != nil {
-		return err
-	}
-	return c.showConversation(sid)
+	return c.changeIn("Sid", update, func(sid string, _ engine.Outcome) error { return c.showConversation(sid) })
 }
 
-func deleteConversation(c *call) error {
-	sid, err := c.conversation("Sid")
-	if err != nil {
-		return err
-	}
-	if err := c.limited(sid); err != nil {
-		return err
-	}
-	if _, err := c.command(sid, conversation.Remove{}); err != nil {
-		return err
-	}
-	return c.removed()
-}
+func deleteConversation(c *call) error { return c.removeIn("Sid", conversation.Remove{}) }
 
 // newParticipant is one Participant parameter of createWithParticipants: the
 // parameters of a participant, in snake case.
@@ -226,9 +173,6 @@ type newBinding struct {
 }
 
 func createConversationWithParticipants(c *call) error {
-	if err := c.limited(""); err != nil {
-		return err
-	}
 	create := conversation.CreateWithParticipants{Conversation: c.newConversation()}
 	for _, t := range c.values.list("Participant") {
 		var p newParticipant
@@ -237,21 +181,16 @@ func createConversationWithParticipants(c *call) error {
 		}
 		create.Participants = append(create.Participants, p.command())
 	}
-	outcome, err := c.command("", create)
-	if err != nil {
-		return err
-	}
-	if err := c.wait(outcome.Position); err != nil {
-		return err
-	}
-	row, err := c.Models.Conversation(c.r.Context(), c.place.Service, outcome.Sid)
-	if err := c.found(err, row.AccountSid, row.ChatServiceSid); err != nil {
-		return err
-	}
-	body := c.conversationBody(row)
-	body.Links.Export = ""
-	c.revised(row.LastRevision)
-	return c.answer(body)
+	return c.make(create, func(sid string) error {
+		row, err := c.Models.Conversation(c.r.Context(), c.place.Service, sid)
+		if err := c.found(err, row.AccountSid, row.ChatServiceSid); err != nil {
+			return err
+		}
+		body := c.conversationBody(row)
+		body.Links.Export = ""
+		c.revised(row.LastRevision)
+		return c.answer(body)
+	})
 }
 
 func (p newParticipant) command() conversation.AddParticipant {

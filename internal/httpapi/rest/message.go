@@ -81,30 +81,13 @@ func (c *call) showMessage(conversation, sid string) error {
 	return c.answer(c.messageBody(row))
 }
 
-func fetchMessage(c *call) error {
-	sid, err := c.read("ConversationSid")
-	if err != nil {
-		return err
-	}
-	return c.kept(sid, func() error { return c.showMessage(sid, c.r.PathValue("Sid")) })
+func (c *call) showNamedMessage(conversation string) error {
+	return c.showMessage(conversation, c.r.PathValue("Sid"))
 }
 
-func listMessages(c *call) error {
-	p, err := c.page()
-	if err != nil {
-		return err
-	}
-	sid, err := c.read("ConversationSid")
-	if err != nil {
-		return err
-	}
-	return c.kept(sid, func() error {
-		list, err := c.Models.Messages(c.r.Context(), c.place.Service, sid, strings.EqualFold(c.values.str("Order"), "desc"), p.Page)
-		if err != nil {
-			return err
-		}
-		return answerList(c, p, list, c.messageBody)
-	})
+func (c *call) messages(conversation string, p projections.Page) (projections.List[projections.Message], error) {
+	newestFirst := strings.EqualFold(c.values.str("Order"), "desc")
+	return c.Models.Messages(c.r.Context(), c.place.Service, conversation, newestFirst, p)
 }
 
 func createMessage(c *call) error {
@@ -149,33 +132,15 @@ func (c *call) added(conversation string, e events.MessageAdded) projections.Mes
 }
 
 func updateMessage(c *call) error {
-	sid, err := c.write("ConversationSid")
-	if err != nil {
-		return err
-	}
 	v, message := c.values, c.r.PathValue("Sid")
-	outcome, err := c.command(sid, conversation.EditMessage{
+	return c.changeIn("ConversationSid", conversation.EditMessage{
 		Message: message, Author: v.text("Author"), Body: v.text("Body"), Attributes: v.text("Attributes"), Subject: v.text("Subject"),
 		DateCreated: v.date("DateCreated"), DateUpdated: v.date("DateUpdated"),
-	})
-	if err != nil {
-		return err
-	}
-	if err := c.wait(outcome.Position); err != nil {
-		return err
-	}
-	return c.showMessage(sid, message)
+	}, func(in string, _ engine.Outcome) error { return c.showMessage(in, message) })
 }
 
 func deleteMessage(c *call) error {
-	sid, err := c.write("ConversationSid")
-	if err != nil {
-		return err
-	}
-	if _, err := c.command(sid, conversation.RemoveMessage{Message: c.r.PathValue("Sid")}); err != nil {
-		return err
-	}
-	return c.removed()
+	return c.removeIn("ConversationSid", conversation.RemoveMessage{Message: c.r.PathValue("Sid")})
 }
 
 // receiptBody is a delivery receipt (reference 1.9.12).
@@ -203,28 +168,12 @@ func (c *call) receiptBody(row projections.Receipt) receiptBody {
 	}
 }
 
-func listReceipts(c *call) error {
-	p, err := c.page()
-	if err != nil {
-		return err
-	}
-	sid, err := c.read("ConversationSid")
-	if err != nil {
-		return err
-	}
-	list, err := c.Models.Receipts(c.r.Context(), c.place.Service, sid, c.r.PathValue("MessageSid"), p.Page)
-	if err != nil {
-		return err
-	}
-	return answerList(c, p, list, c.receiptBody)
+func (c *call) receipts(conversation string, p projections.Page) (projections.List[projections.Receipt], error) {
+	return c.Models.Receipts(c.r.Context(), c.place.Service, conversation, c.r.PathValue("MessageSid"), p)
 }
 
-func fetchReceipt(c *call) error {
-	sid, err := c.read("ConversationSid")
-	if err != nil {
-		return err
-	}
-	row, err := c.Models.Receipt(c.r.Context(), c.place.Service, sid, c.r.PathValue("MessageSid"), c.r.PathValue("Sid"))
+func (c *call) showReceipt(conversation string) error {
+	row, err := c.Models.Receipt(c.r.Context(), c.place.Service, conversation, c.r.PathValue("MessageSid"), c.r.PathValue("Sid"))
 	if err := c.found(err, row.AccountSid, row.ChatServiceSid); err != nil {
 		return err
 	}

@@ -137,10 +137,10 @@ func metaOf[R any](c *call, p paged, l projections.List[R]) meta {
 }
 
 // answerList sends a page.
-func answerList[R, W any](c *call, p paged, l projections.List[R], wire func(R) W) error {
+func answerList[R, W any](c *call, p paged, l projections.List[R], wire func(*call, R) W) error {
 	items := make([]W, len(l.Items))
 	for i, item := range l.Items {
-		items[i] = wire(item)
+		items[i] = wire(c, item)
 	}
 	return c.answer(map[string]any{c.route.list: items, "meta": metaOf(c, p, l)})
 }

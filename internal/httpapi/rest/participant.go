@@ -2,6 +2,7 @@ package rest
 
 import (
 	"github.com/parley-engine/parley/domain/conversation"
+	"github.com/parley-engine/parley/internal/engine"
 	"github.com/parley-engine/parley/projections"
 )
 
@@ -67,82 +68,35 @@ func (c *call) showParticipant(conversation, ref string) error {
 	return c.answer(c.participantBody(row))
 }
 
-func fetchParticipant(c *call) error {
-	sid, err := c.read("ConversationSid")
-	if err != nil {
-		return err
-	}
-	return c.showParticipant(sid, c.r.PathValue("Sid"))
+func (c *call) showNamedParticipant(conversation string) error {
+	return c.showParticipant(conversation, c.r.PathValue("Sid"))
 }
 
-func listParticipants(c *call) error {
-	p, err := c.page()
-	if err != nil {
-		return err
-	}
-	sid, err := c.read("ConversationSid")
-	if err != nil {
-		return err
-	}
-	return c.kept(sid, func() error {
-		list, err := c.Models.Participants(c.r.Context(), c.place.Service, sid, p.Page)
-		if err != nil {
-			return err
-		}
-		return answerList(c, p, list, c.participantBody)
-	})
+func (c *call) participants(conversation string, p projections.Page) (projections.List[projections.Participant], error) {
+	return c.Models.Participants(c.r.Context(), c.place.Service, conversation, p)
 }
 
 func createParticipant(c *call) error {
-	sid, err := c.write("ConversationSid")
-	if err != nil {
-		return err
-	}
 	v := c.values
-	outcome, err := c.command(sid, conversation.AddParticipant{
+	return c.changeIn("ConversationSid", conversation.AddParticipant{
 		Identity: v.str("Identity"), Address: v.str("MessagingBinding.Address"), ProxyAddress: v.str("MessagingBinding.ProxyAddress"),
 		ProjectedAddress: v.str("MessagingBinding.ProjectedAddress"), Level: v.str("MessagingBinding.Level"), Name: v.str("MessagingBinding.Name"),
 		Attributes: v.str("Attributes"), Role: v.str("RoleSid"), DateCreated: v.date("DateCreated"), DateUpdated: v.date("DateUpdated"),
-	})
-	if err != nil {
-		return err
-	}
-	if err := c.wait(outcome.Position); err != nil {
-		return err
-	}
-	return c.showParticipant(sid, outcome.Sid)
+	}, func(in string, o engine.Outcome) error { return c.showParticipant(in, o.Sid) })
 }
 
 func updateParticipant(c *call) error {
-	sid, err := c.write("ConversationSid")
-	if err != nil {
-		return err
-	}
 	v, ref := c.values, c.r.PathValue("Sid")
-	outcome, err := c.command(sid, conversation.UpdateParticipant{
+	return c.changeIn("ConversationSid", conversation.UpdateParticipant{
 		Participant: ref, Identity: v.text("Identity"), Attributes: v.text("Attributes"), Role: v.text("RoleSid"),
 		ProxyAddress: v.text("MessagingBinding.ProxyAddress"), ProjectedAddress: v.text("MessagingBinding.ProjectedAddress"),
 		LastReadIndex: v.integer("LastReadMessageIndex"), LastReadTimestamp: v.date("LastReadTimestamp"),
 		DateCreated: v.date("DateCreated"), DateUpdated: v.date("DateUpdated"),
-	})
-	if err != nil {
-		return err
-	}
-	if err := c.wait(outcome.Position); err != nil {
-		return err
-	}
-	return c.showParticipant(sid, ref)
+	}, func(in string, _ engine.Outcome) error { return c.showParticipant(in, ref) })
 }
 
 func deleteParticipant(c *call) error {
-	sid, err := c.write("ConversationSid")
-	if err != nil {
-		return err
-	}
-	if _, err := c.command(sid, conversation.RemoveParticipant{Participant: c.r.PathValue("Sid")}); err != nil {
-		return err
-	}
-	return c.removed()
+	return c.removeIn("ConversationSid", conversation.RemoveParticipant{Participant: c.r.PathValue("Sid")})
 }
 
 // participantConversationBody is a place where somebody takes part (reference
@@ -198,30 +152,17 @@ func (c *call) participantConversationBody(row projections.ParticipantConversati
 	return body
 }
 
-func listParticipantConversations(c *call) error {
-	p, err := c.page()
-	if err != nil {
-		return err
-	}
+func (c *call) participantConversations(p projections.Page) (list projections.List[projections.ParticipantConversation], err error) {
 	identity, address := c.values.str("Identity"), c.values.str("Address")
 	switch {
 	case identity != "" && address != "":
-		return invalidParameter(50451, "Address", "Either Identity or Address, not both")
+		return list, invalidParameter(50451, "Address", "Either Identity or Address, not both")
 	case identity == "" && address == "":
-		return invalidParameter(20001, "Identity", "Identity or Address is required")
+		return list, invalidParameter(20001, "Identity", "Identity or Address is required")
 	case c.caller.identity != "" && identity != c.caller.identity:
-		return forbidden("A user can look up his own conversations only")
+		return list, forbidden("A user can look up his own conversations only")
+	case address != "":
+		return c.Models.ParticipantConversationsByAddress(c.r.Context(), c.place.Service, address, p)
 	}
-	if err := c.fresh(c.place.Service); err != nil {
-		return err
-	}
-	find, value := c.Models.ParticipantConversationsByIdentity, identity
-	if address != "" {
-		find, value = c.Models.ParticipantConversationsByAddress, address
-	}
-	list, err := find(c.r.Context(), c.place.Service, value, p.Page)
-	if err != nil {
-		return err
-	}
-	return answerList(c, p, list, c.participantConversationBody)
+	return c.Models.ParticipantConversationsByIdentity(c.r.Context(), c.place.Service, identity, p)
 }

@@ -49,19 +49,8 @@ func fetchCredential(c *call) error {
 	return c.showCredential(sid)
 }
 
-func listCredentials(c *call) error {
-	p, err := c.page()
-	if err != nil {
-		return err
-	}
-	if err := c.fresh(c.place.Account); err != nil {
-		return err
-	}
-	list, err := c.Models.Credentials(c.r.Context(), c.place.Account, p.Page)
-	if err != nil {
-		return err
-	}
-	return answerList(c, p, list, c.credentialBody)
+func (c *call) credentials(p projections.Page) (projections.List[projections.Credential], error) {
+	return c.Models.Credentials(c.r.Context(), c.place.Account, p)
 }
 
 func (v values) secrets() credential.Secrets {
@@ -122,23 +111,12 @@ func fetchBinding(c *call) error {
 	return c.answer(c.pushBindingBody(row))
 }
 
-func listBindings(c *call) error {
-	p, err := c.page()
-	if err != nil {
-		return err
-	}
-	if err := c.fresh(c.place.Service); err != nil {
-		return err
-	}
+func (c *call) pushBindings(p projections.Page) (projections.List[projections.PushBinding], error) {
 	filter := projections.PushBindingFilter{Service: c.place.Service, Identities: c.values.list("Identity")}
 	for _, t := range c.values.list("BindingType") {
 		filter.Types = append(filter.Types, strings.ToLower(t))
 	}
-	list, err := c.Models.PushBindings(c.r.Context(), filter, p.Page)
-	if err != nil {
-		return err
-	}
-	return answerList(c, p, list, c.pushBindingBody)
+	return c.Models.PushBindings(c.r.Context(), filter, p)
 }
 
 func deleteBinding(c *call) error { return c.remove(c.r.PathValue("Sid"), binding.Remove{}) }

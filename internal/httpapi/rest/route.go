@@ -216,20 +216,20 @@ func (c *call) fresh(keys ...string) error {
 }
 
 // command sends a command of the caller to the engine.
-func (c *call) command(aggregate string, fields interface{ CommandType() string }) (engine.Outcome, error) {
-	command := engine.Command{
+func (c *call) command(aggregate string, fields command) (engine.Outcome, error) {
+	do := engine.Command{
 		Type: fields.CommandType(), Aggregate: aggregate, Account: c.place.Account, Service: c.place.Service,
 		Actor: c.caller.actor(), Fields: fields, Traceparent: traceparent(c.r),
 	}
 	var err error
-	command.Webhooks = c.route.hooks && strings.EqualFold(c.r.Header.Get("X-Twilio-Webhook-Enabled"), "true")
-	if command.ID, err = c.commandID(); err != nil {
+	do.Webhooks = c.route.hooks && strings.EqualFold(c.r.Header.Get("X-Twilio-Webhook-Enabled"), "true")
+	if do.ID, err = c.commandID(); err != nil {
 		return engine.Outcome{}, err
 	}
-	if command.ExpectedRevision, err = ifMatch(c.r); err != nil {
+	if do.ExpectedRevision, err = ifMatch(c.r); err != nil {
 		return engine.Outcome{}, err
 	}
-	outcome, err := c.Engine.Execute(c.r.Context(), command)
+	outcome, err := c.Engine.Execute(c.r.Context(), do)
 	if err != nil {
 		return outcome, err
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/parley-engine/parley/domain/conversation"
 	"github.com/parley-engine/parley/domain/role"
 	"github.com/parley-engine/parley/domain/user"
+	"github.com/parley-engine/parley/internal/engine"
 	"github.com/parley-engine/parley/projections"
 )
 
@@ -88,69 +89,32 @@ func (c *call) user(name string) (string, error) {
 	return c.Engine.UserSid(c.r.Context(), c.place, c.r.PathValue(name))
 }
 
-func listUsers(c *call) error {
-	p, err := c.page()
-	if err != nil {
-		return err
-	}
-	if err := c.fresh(c.place.Service); err != nil {
-		return err
-	}
-	list, err := c.Models.Users(c.r.Context(), c.place.Service, p.Page)
-	if err != nil {
-		return err
-	}
-	return answerList(c, p, list, c.userBody)
+func (c *call) users(p projections.Page) (projections.List[projections.User], error) {
+	return c.Models.Users(c.r.Context(), c.place.Service, p)
 }
 
 func createUser(c *call) error {
-	if err := c.limited(""); err != nil {
-		return err
-	}
 	v := c.values
-	outcome, err := c.command("", user.Create{
+	return c.make(user.Create{
 		Identity: v.str("Identity"), FriendlyName: v.str("FriendlyName"), Attributes: v.str("Attributes"), Role: v.str("RoleSid"),
-	})
-	if err != nil {
-		return err
-	}
-	if err := c.wait(outcome.Position); err != nil {
-		return err
-	}
-	return c.showUser(outcome.Sid)
+	}, c.showUser)
 }
 
 func updateUser(c *call) error {
-	if err := c.limited(""); err != nil {
-		return err
-	}
 	sid, err := c.user("Sid")
 	if err != nil {
 		return err
 	}
 	v := c.values
-	outcome, err := c.command(sid, user.Update{FriendlyName: v.text("FriendlyName"), Attributes: v.text("Attributes"), Role: v.text("RoleSid")})
-	if err != nil {
-		return err
-	}
-	if err := c.wait(outcome.Position); err != nil {
-		return err
-	}
-	return c.showUser(sid)
+	return c.change(sid, user.Update{FriendlyName: v.text("FriendlyName"), Attributes: v.text("Attributes"), Role: v.text("RoleSid")}, c.showUser)
 }
 
 func deleteUser(c *call) error {
-	if err := c.limited(""); err != nil {
-		return err
-	}
 	sid, err := c.user("Sid")
 	if err != nil {
 		return err
 	}
-	if _, err := c.command(sid, user.Remove{}); err != nil {
-		return err
-	}
-	return c.removed()
+	return c.remove(sid, user.Remove{})
 }
 
 // userConversationBody is a conversation as one of its users sees it (reference
@@ -225,7 +189,7 @@ func listUserConversations(c *call) error {
 	if err != nil {
 		return err
 	}
-	return answerList(c, p, list, c.userConversationBody)
+	return answerList(c, p, list, (*call).userConversationBody)
 }
 
 func (c *call) showUserConversation(sid, conversation string) error {
@@ -254,10 +218,6 @@ func updateUserConversation(c *call) error {
 	if err != nil {
 		return err
 	}
-	in, err := c.write("ConversationSid")
-	if err != nil {
-		return err
-	}
 	v := c.values
 	update := conversation.UpdateUserConversation{
 		Participant: identity, NotificationLevel: v.text("NotificationLevel"),
@@ -266,14 +226,7 @@ func updateUserConversation(c *call) error {
 	if t := v.text("LastReadMessageIndex"); t != nil && none(*t) {
 		update.ClearLastRead, update.LastReadTimestamp = true, time.Time{}
 	}
-	outcome, err := c.command(in, update)
-	if err != nil {
-		return err
-	}
-	if err := c.wait(outcome.Position); err != nil {
-		return err
-	}
-	return c.showUserConversation(sid, in)
+	return c.changeIn("ConversationSid", update, func(in string, _ engine.Outcome) error { return c.showUserConversation(sid, in) })
 }
 
 func deleteUserConversation(c *call) error {
@@ -281,14 +234,7 @@ func deleteUserConversation(c *call) error {
 	if err != nil {
 		return err
 	}
-	in, err := c.write("ConversationSid")
-	if err != nil {
-		return err
-	}
-	if _, err := c.command(in, conversation.RemoveParticipant{Participant: identity}); err != nil {
-		return err
-	}
-	return c.removed()
+	return c.removeIn("ConversationSid", conversation.RemoveParticipant{Participant: identity})
 }
 
 // roleBody is a role (reference 1.9.17).
@@ -328,19 +274,8 @@ func fetchRole(c *call) error {
 	return c.showRole(sid)
 }
 
-func listRoles(c *call) error {
-	p, err := c.page()
-	if err != nil {
-		return err
-	}
-	if err := c.fresh(c.place.Service); err != nil {
-		return err
-	}
-	list, err := c.Models.Roles(c.r.Context(), c.place.Service, p.Page)
-	if err != nil {
-		return err
-	}
-	return answerList(c, p, list, c.roleBody)
+func (c *call) roles(p projections.Page) (projections.List[projections.Role], error) {
+	return c.Models.Roles(c.r.Context(), c.place.Service, p)
 }
 
 func createRole(c *call) error {

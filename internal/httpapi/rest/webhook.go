@@ -3,6 +3,7 @@ package rest
 import (
 	"github.com/parley-engine/parley/domain/conversation"
 	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/internal/engine"
 	"github.com/parley-engine/parley/projections"
 )
 
@@ -50,76 +51,31 @@ func (c *call) showWebhook(conversation, sid string) error {
 	return c.answer(c.webhookBody(row))
 }
 
-func fetchWebhook(c *call) error {
-	sid, err := c.read("ConversationSid")
-	if err != nil {
-		return err
-	}
-	return c.showWebhook(sid, c.r.PathValue("Sid"))
+func (c *call) showNamedWebhook(conversation string) error {
+	return c.showWebhook(conversation, c.r.PathValue("Sid"))
 }
 
-func listWebhooks(c *call) error {
-	p, err := c.page()
-	if err != nil {
-		return err
-	}
-	sid, err := c.read("ConversationSid")
-	if err != nil {
-		return err
-	}
-	list, err := c.Models.Webhooks(c.r.Context(), c.place.Service, sid, p.Page)
-	if err != nil {
-		return err
-	}
-	return answerList(c, p, list, c.webhookBody)
+func (c *call) webhooks(conversation string, p projections.Page) (projections.List[projections.Webhook], error) {
+	return c.Models.Webhooks(c.r.Context(), c.place.Service, conversation, p)
 }
 
 func createWebhook(c *call) error {
-	sid, err := c.write("ConversationSid")
-	if err != nil {
-		return err
-	}
 	v := c.values
-	outcome, err := c.command(sid, conversation.AddWebhook{Webhook: events.Webhook{
+	return c.changeIn("ConversationSid", conversation.AddWebhook{Webhook: events.Webhook{
 		Target: v.str("Target"), URL: v.str("Configuration.Url"), Method: v.str("Configuration.Method"),
 		Filters: v.list("Configuration.Filters"), Triggers: v.list("Configuration.Triggers"),
 		FlowSid: v.str("Configuration.FlowSid"), ReplayAfter: v.integer("Configuration.ReplayAfter"),
-	}})
-	if err != nil {
-		return err
-	}
-	if err := c.wait(outcome.Position); err != nil {
-		return err
-	}
-	return c.showWebhook(sid, outcome.Sid)
+	}}, func(in string, o engine.Outcome) error { return c.showWebhook(in, o.Sid) })
 }
 
 func updateWebhook(c *call) error {
-	sid, err := c.write("ConversationSid")
-	if err != nil {
-		return err
-	}
 	v, webhook := c.values, c.r.PathValue("Sid")
-	outcome, err := c.command(sid, conversation.UpdateWebhook{
+	return c.changeIn("ConversationSid", conversation.UpdateWebhook{
 		WebhookSid: webhook, URL: v.text("Configuration.Url"), Method: v.text("Configuration.Method"),
 		Filters: v.list("Configuration.Filters"), Triggers: v.list("Configuration.Triggers"), FlowSid: v.text("Configuration.FlowSid"),
-	})
-	if err != nil {
-		return err
-	}
-	if err := c.wait(outcome.Position); err != nil {
-		return err
-	}
-	return c.showWebhook(sid, webhook)
+	}, func(in string, _ engine.Outcome) error { return c.showWebhook(in, webhook) })
 }
 
 func deleteWebhook(c *call) error {
-	sid, err := c.write("ConversationSid")
-	if err != nil {
-		return err
-	}
-	if _, err := c.command(sid, conversation.RemoveWebhook{WebhookSid: c.r.PathValue("Sid")}); err != nil {
-		return err
-	}
-	return c.removed()
+	return c.removeIn("ConversationSid", conversation.RemoveWebhook{WebhookSid: c.r.PathValue("Sid")})
 }
