@@ -2,7 +2,6 @@ package rest_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -193,49 +192,48 @@ func BenchmarkPostMessage(b *testing.B) {
 // A page costs the same however deep it lies, and however many conversations
 // there are.
 func BenchmarkListDepth(b *testing.B) {
-	w := newWorld(b)
-	create := func(n int) {
-		var group sync.WaitGroup
-		for worker := range 32 {
-			group.Go(func() {
-				for i := worker; i < n; i += 32 {
-					if _, err := w.engine.Execute(context.Background(), engine.Command{Type: "conversation.create"}); err != nil {
-						b.Error(err)
-					}
-				}
-			})
-		}
-		group.Wait()
-		require.NoError(b, w.caughtUp(context.Background()))
-	}
-	create(2_000)
+	few, many := newWorld(b), newWorld(b)
+	populate(b, few, 2_000)
+	populate(b, many, 100_000)
 	client := benchClient()
-	few := getter(b, client, w.server.URL+"/v1/Conversations?PageSize=50", w.account, w.token)
-	fewTimes := load(b, 1, time.Second, few)
-	create(98_000)
-	against(b, "a page of 100 000 conversations, rate to a page of 2 000 (measured before)", 0.8, 1, benchLength, few, func(int) error {
-		time.Sleep(fewTimes[len(fewTimes)/2])
-		return nil
-	})
-	deep := w.server.URL + "/v1/Conversations?PageSize=100"
-	for range 900 {
+	first := func(w *world) func(int) error {
+		return getter(b, client, w.server.URL+"/v1/Conversations?PageSize=100", w.account, w.token)
+	}
+	against(b, "a page of 100 000 conversations, rate to a page of 2 000", 0.8, 1, benchLength, first(many), first(few))
+	deep := getter(b, client, deepPage(b, many, 900), many.account, many.token)
+	against(b, "page 900 of a list, rate to its first page", 0.8, 1, benchLength, deep, first(many))
+}
+
+// populate makes so many conversations and waits until they can be read.
+func populate(b *testing.B, w *world, n int) {
+	b.Helper()
+	const workers = 32
+	var group sync.WaitGroup
+	for worker := range workers {
+		group.Go(func() {
+			for i := worker; i < n; i += workers {
+				if _, err := w.engine.Execute(context.Background(), engine.Command{Type: "conversation.create"}); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	require.NoError(b, w.caughtUp(context.Background()))
+}
+
+// deepPage walks so many pages of 100 and returns the address of the next one.
+func deepPage(b *testing.B, w *world, pages int) string {
+	b.Helper()
+	address := "/v1/Conversations?PageSize=100"
+	for range pages {
 		var page struct {
 			Meta struct {
 				Next string `json:"next_page_url"`
 			} `json:"meta"`
 		}
-		r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, deep, nil)
-		require.NoError(b, err)
-		r.SetBasicAuth(w.account, w.token)
-		response, err := client.Do(r)
-		require.NoError(b, err)
-		var data bytes.Buffer
-		_, err = data.ReadFrom(response.Body)
-		require.NoError(b, err)
-		require.NoError(b, response.Body.Close())
-		require.NoError(b, json.Unmarshal(data.Bytes(), &page))
-		deep = page.Meta.Next
+		require.NoError(b, json.Unmarshal([]byte(w.must(http.MethodGet, address, nil).text), &page))
+		address = strings.TrimPrefix(page.Meta.Next, w.server.URL)
 	}
-	shallow := getter(b, client, w.server.URL+"/v1/Conversations?PageSize=100", w.account, w.token)
-	against(b, "page 900 of a list, rate to its first page", 0.8, 1, benchLength, getter(b, client, deep, w.account, w.token), shallow)
+	return w.server.URL + address
 }
