@@ -31,7 +31,7 @@ var unauthenticated = problem{status: http.StatusUnauthorized, code: 20003, mess
 // authenticate finds out who asks: HTTP Basic with account SID and auth token or
 // API key SID and secret, or an access token as a bearer (reference 1.2).
 func (a *api) authenticate(r *http.Request) (caller, error) {
-	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
 		return a.bearer(r.Context(), token)
 	}
 	name, secret, ok := r.BasicAuth()

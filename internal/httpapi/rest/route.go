@@ -222,7 +222,7 @@ func (c *call) command(aggregate string, fields command) (engine.Outcome, error)
 		Actor: c.caller.actor(), Fields: fields, Traceparent: traceparent(c.r),
 	}
 	var err error
-	do.Webhooks = c.route.hooks && strings.EqualFold(c.r.Header.Get("X-Twilio-Webhook-Enabled"), "true")
+	do.Webhooks = c.hooked()
 	if do.ID, err = c.commandID(); err != nil {
 		return engine.Outcome{}, err
 	}
@@ -235,6 +235,12 @@ func (c *call) command(aggregate string, fields command) (engine.Outcome, error)
 	}
 	c.w.Header().Set("Parley-Position", outcome.Position.String())
 	return outcome, nil
+}
+
+// hooked reports whether webhooks are to hear of it: what users do always, what
+// the account does if it says so (reference 8.1).
+func (c *call) hooked() bool {
+	return c.caller.identity != "" || c.route.hooks && strings.EqualFold(c.r.Header.Get("X-Twilio-Webhook-Enabled"), "true")
 }
 
 // maxKey bounds an idempotency key, in bytes.
