@@ -113,6 +113,9 @@ func (q *Queries) inConversation(ctx context.Context, service, ref string, do fu
 func (q *Queries) Participants(ctx context.Context, service, conversation string, page Page) (list List[Participant], err error) {
 	err = q.inConversation(ctx, service, conversation, func(conn *sqlite.Conn, c Conversation) error {
 		list, err = participantsOf(c).page(conn, page)
+		for i := range list.Items {
+			list.Items[i].Revision = c.LastRevision
+		}
 		return err
 	})
 	return list, err

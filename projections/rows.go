@@ -158,7 +158,7 @@ type Participant struct {
 	LastReadMessageIndex *int64    `json:"last_read_message_index"` // nil while there is no horizon
 	LastReadTimestamp    time.Time `json:"last_read_timestamp,omitzero"`
 	NotificationLevel    string    `json:"notification_level"` // default or muted
-	Revision             uint64    `json:"-"`                  // of the conversation, where a single participant is asked for
+	Revision             uint64    `json:"-"`                  // of the conversation; 0 in lists across conversations
 	DateCreated          time.Time `json:"date_created"`
 	DateUpdated          time.Time `json:"date_updated"`
 }
