@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/parley-engine/parley/domain/conversation"
@@ -345,7 +346,7 @@ func listRoles(c *call) error {
 
 func createRole(c *call) error {
 	v := c.values
-	return c.make(role.Create{FriendlyName: v.str("FriendlyName"), Type: v.str("Type"), Permissions: v.list("Permission")}, c.showRole)
+	return c.make(role.Create{FriendlyName: v.str("FriendlyName"), Type: strings.ToLower(v.str("Type")), Permissions: v.list("Permission")}, c.showRole)
 }
 
 func updateRole(c *call) error {
