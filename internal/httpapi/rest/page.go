@@ -71,15 +71,16 @@ const (
 // token names a place in this list. It holds the key of a row, so it stays right
 // while rows come and go; base64 has no dots, which one helper library eats.
 func (c *call) token(direction string, key projections.Key) string {
-	return direction + base64.RawURLEncoding.EncodeToString([]byte(c.listTag()+key.String()))
+	place := key.String()
+	return direction + base64.RawURLEncoding.EncodeToString([]byte(c.seal(direction, place)+place))
 }
 
 func (c *call) openToken(token string) (key projections.Key, back bool, err error) {
 	refused := invalidParameter(20422, "PageToken", "PageToken is not one of this list")
 	direction := token[:min(len(token), len(forwards))]
-	data, err := base64.RawURLEncoding.DecodeString(token[len(direction):])
-	place, ours := strings.CutPrefix(string(data), c.listTag())
-	if err != nil || !ours || direction != forwards && direction != backwards {
+	data, err := base64.RawURLEncoding.Strict().DecodeString(token[len(direction):])
+	tag, place, _ := strings.Cut(string(data), ".")
+	if err != nil || direction != forwards && direction != backwards || tag+"." != c.seal(direction, place) {
 		return key, false, refused
 	}
 	if key, err = projections.ParseKey(place); err != nil || key.IsZero() {
@@ -88,11 +89,13 @@ func (c *call) openToken(token string) (key projections.Key, back bool, err erro
 	return key, direction == backwards, nil
 }
 
-// listTag keeps tokens of one list out of another: keys of lists do not mix.
-func (c *call) listTag() string {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(c.route.name + "?" + c.filters()))
-	return strconv.FormatUint(uint64(h.Sum32()), 36) + "."
+// seal keeps tokens of one list out of another, because keys of lists do not mix,
+// and finds what was lost or added on the way. It keeps no secret: a token lets
+// nobody see what the list does not show.
+func (c *call) seal(direction, place string) string {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(c.r.URL.Path + "?" + c.filters() + direction + place))
+	return strconv.FormatUint(h.Sum64(), 36) + "."
 }
 
 // filters are the query parameters besides those of paging, as URLs repeat them.

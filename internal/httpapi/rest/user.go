@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/parley-engine/parley/domain/conversation"
@@ -280,7 +281,7 @@ func (c *call) roles(p projections.Page) (projections.List[projections.Role], er
 
 func createRole(c *call) error {
 	v := c.values
-	return c.make(role.Create{FriendlyName: v.str("FriendlyName"), Type: v.str("Type"), Permissions: v.list("Permission")}, c.showRole)
+	return c.make(role.Create{FriendlyName: v.str("FriendlyName"), Type: strings.ToLower(v.str("Type")), Permissions: v.list("Permission")}, c.showRole)
 }
 
 func updateRole(c *call) error {
