@@ -24,7 +24,7 @@ func addWebhook(s State, c AddWebhook) ([]events.Event, error) {
 		return nil, domain.Refuse(domain.AlreadyExists, "webhook_exists", "sid", 20409, "Webhook %s exists", c.Sid)
 	}
 	w := tidy(c.Webhook)
-	if err := cmp.Or(checkSid("WH", c.Sid, "sid", 50363), checkWebhook(w)); err != nil {
+	if err := cmp.Or(checkSid("WH", c.Sid, "sid", 50363), checkMethod(c.Webhook.Method), checkWebhook(w)); err != nil {
 		return nil, err
 	}
 	if len(s.Webhooks) >= maxWebhooks {
@@ -43,7 +43,7 @@ func updateWebhook(s State, c UpdateWebhook) ([]events.Event, error) {
 		return nil, webhookNotFound(c.WebhookSid)
 	}
 	w := tidy(patched(was, c))
-	if err := checkWebhook(w); err != nil || same(w, was) {
+	if err := cmp.Or(checkMethod(text(c.Method)), checkWebhook(w)); err != nil || same(w, was) {
 		return nil, err
 	}
 	return []events.Event{events.WebhookUpdated{WebhookSid: c.WebhookSid, Webhook: w, At: c.At}}, nil
@@ -119,13 +119,20 @@ func checkWebhook(w events.Webhook) error {
 
 func checkURL(w events.Webhook) error {
 	const field = "webhook.url"
-	switch {
-	case w.URL == "":
+	if w.URL == "" {
 		return invalid("url_missing", field, 50369, "A webhook needs a URL")
-	case w.Method != "get" && w.Method != "post":
-		return invalid("method_invalid", "webhook.method", 50055, "%.40q is neither get nor post", w.Method)
 	}
 	return domain.CheckURL(w.URL, field)
+}
+
+// checkMethod refuses a method that is none, also where the target has no use for
+// one.
+func checkMethod(method string) error {
+	switch strings.ToLower(method) {
+	case "", "get", "post":
+		return nil
+	}
+	return invalid("method_invalid", "webhook.method", 50055, "%.40q is neither get nor post", method)
 }
 
 func checkFilters(names []string) error {

@@ -132,10 +132,19 @@ func problemOfFailure(f *engine.Failure, path string) problem {
 	if status, special := byCode[p.code]; special && f.Kind != engine.KindVersionConflict {
 		p.status = status
 	}
-	if f.Kind == string(domain.NotFound) && (p.code == 20404 || own[p.code] && namesPath(f.Field)) {
-		p.code, p.message = 20404, notFound(path).message
+	if isOfPath(f, p.code) {
+		p.status, p.code, p.message = http.StatusNotFound, 20404, notFound(path).message
 	}
 	return p
+}
+
+// isOfPath reports whether a failure says that what the path names is not there;
+// a SID that cannot be one is not there either.
+func isOfPath(f *engine.Failure, code int) bool {
+	if f.Code == "sid_malformed" {
+		return f.Field == "aggregate" || f.Field != "" && namesPath(f.Field)
+	}
+	return f.Kind == string(domain.NotFound) && (code == 20404 || own[code] && namesPath(f.Field))
 }
 
 // namesPath reports whether a command's field comes from the path, as what the

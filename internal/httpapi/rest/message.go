@@ -180,10 +180,11 @@ func (c *call) showReceipt(conversation string) error {
 	return c.answer(c.receiptBody(row))
 }
 
-// fetchChannelMetadata is a link of every message, with nothing behind it yet
+// showChannelMetadata is a link of every message, with nothing behind it yet
 // (reference 1.9.13).
-func fetchChannelMetadata(c *call) error {
-	if _, err := c.read("ConversationSid"); err != nil {
+func (c *call) showChannelMetadata(conversation string) error {
+	row, err := c.Models.Message(c.r.Context(), c.place.Service, conversation, c.r.PathValue("Sid"))
+	if err := c.found(err, row.AccountSid, row.ChatServiceSid); err != nil {
 		return err
 	}
 	p := notFound(c.r.URL.Path)

@@ -134,8 +134,8 @@ func (p param) fits(t string) bool {
 		return err == nil
 	case sid:
 		return t == "" || domain.IsSID(p.prefix, t)
-	case choice:
-		return slices.ContainsFunc(p.values, func(v string) bool { return strings.EqualFold(v, t) })
+	case choice, list:
+		return len(p.values) == 0 || slices.ContainsFunc(p.values, func(v string) bool { return strings.EqualFold(v, t) })
 	}
 	return true
 }
@@ -151,7 +151,7 @@ func (p param) shape() string {
 		return "an ISO 8601 date and time"
 	case sid:
 		return p.prefix + " and 32 hex digits"
-	case choice:
+	case choice, list:
 		return "one of " + strings.Join(p.values, ", ")
 	}
 	return "text"

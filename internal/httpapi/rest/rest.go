@@ -101,7 +101,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	recorder := &timed{ResponseWriter: w, begun: begun, now: a.Now}
 	if !routable(r) {
-		a.unknown(recorder, r)
+		writeProblem(recorder, notFound(r.URL.Path))
 		return
 	}
 	a.mux.ServeHTTP(recorder, r)

@@ -38,10 +38,10 @@ var webhookParams = []param{
 var autoCreationParams = []param{
 	friendly,
 	{name: "AutoCreation.Enabled", kind: flag},
-	{name: "AutoCreation.Type", values: []string{"webhook", "studio", "default"}},
+	{name: "AutoCreation.Type", kind: choice, values: []string{"webhook", "studio", "default"}},
 	{name: "AutoCreation.ConversationServiceSid", kind: sid, prefix: "IS"},
 	{name: "AutoCreation.WebhookUrl"},
-	{name: "AutoCreation.WebhookMethod", values: []string{"get", "post"}},
+	{name: "AutoCreation.WebhookMethod", kind: choice, code: 50055, values: []string{"get", "post"}},
 	{name: "AutoCreation.WebhookFilters", kind: list},
 	{name: "AutoCreation.StudioFlowSid", kind: sid, prefix: "FW", code: 50367},
 	{name: "AutoCreation.StudioRetryCount", kind: integer},
@@ -205,7 +205,7 @@ func ownRoutes() []route {
 	routes := []route{
 		upload, content,
 		fetch("/Media/{Sid}", "FetchMedia", mediaBody{}, fetchMedia).forUsers(),
-		fetch("/Conversations/{ConversationSid}/Messages/{Sid}/ChannelMetadata", "FetchConversationMessageChannelMetadata", nil, fetchChannelMetadata).forUsers(),
+		fetch("/Conversations/{ConversationSid}/Messages/{Sid}/ChannelMetadata", "FetchConversationMessageChannelMetadata", nil, showIn("ConversationSid", (*call).showChannelMetadata)).forUsers(),
 		listOf("/Conversations/{Sid}/History", "ListConversationHistory", eventBody{}, "events", 100, listHistory,
 			param{name: "Order", kind: choice, values: []string{"asc", "desc"}}),
 	}

@@ -229,6 +229,11 @@ func (l *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		assert.NoError(l.t, json.Unmarshal(data, &got.body), "%s: %s", operation, data)
 	}
 	l.look(operation, got)
+	if own, err := ours(); err != nil {
+		l.t.Error(err)
+	} else if err := own.check(out, got); err != nil {
+		l.t.Errorf("%s: %v: %s", operation, err, got.text)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.answers, l.requests = append(l.answers, got), append(l.requests, out.URL)

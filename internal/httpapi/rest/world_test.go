@@ -169,9 +169,12 @@ func (w *world) send(r *http.Request) reply {
 	data, err := io.ReadAll(response.Body)
 	require.NoError(w.t, err)
 	got := reply{status: response.StatusCode, header: response.Header, text: string(data)}
-	if strings.HasPrefix(response.Header.Get("Content-Type"), "application/json") {
+	if strings.HasPrefix(response.Header.Get("Content-Type"), "application/json") && r.Method != http.MethodHead {
 		require.NoError(w.t, json.Unmarshal(data, &got.body), string(data))
 	}
+	own, err := ours()
+	require.NoError(w.t, err)
+	require.NoError(w.t, own.check(r, got), "%s %s: %s", r.Method, r.URL.Path, got.text)
 	return got
 }
 

@@ -1,0 +1,274 @@
+package rest_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/parley-engine/parley/domain"
+	"github.com/parley-engine/parley/internal/httpapi/rest"
+)
+
+// room is a world with one of everything, so that paths lead somewhere.
+type room struct {
+	*world
+	sids map[string]string // by the name of a path's segment, or by what is before it
+}
+
+func newRoom(t testing.TB) *room {
+	w := newWorld(t)
+	mg := w.do("account.add-messaging-service", w.account, `{"friendly_name":"numbers"}`).Sid
+	w.must(http.MethodPost, "/v1/Configuration", form("DefaultMessagingServiceSid", mg))
+	ch := w.must(http.MethodPost, "/v1/Conversations", nil).str("sid")
+	in := "/v1/Conversations/" + ch
+	w.must(http.MethodPost, in+"/Participants", form("Identity", "ann"))
+	mb := w.must(http.MethodPost, in+"/Participants", form("MessagingBinding.Address", "+12125550100", "MessagingBinding.ProxyAddress", "+12125550199")).str("sid")
+	im := w.must(http.MethodPost, in+"/Messages", form("Body", "hello")).str("sid")
+	dy := w.do("conversation.record-delivery", ch, fmt.Sprintf(`{"message":%q,"participant":%q,"status":"sent"}`, im, mb)).Sid
+	return &room{w, map[string]string{
+		"Conversations": ch, "ConversationSid": ch, "Participants": mb, "Messages": im, "MessageSid": im, "Receipts": dy,
+		"Webhooks":  w.must(http.MethodPost, in+"/Webhooks", form("Target", "webhook", "Configuration.Url", "https://x.example", "Configuration.Filters", "onMessageAdded")).str("sid"),
+		"Users":     w.must(http.MethodGet, "/v1/Users/ann", nil).str("sid"),
+		"UserSid":   "ann",
+		"Roles":     w.must(http.MethodPost, "/v1/Roles", form("FriendlyName", "r", "Type", "conversation", "Permission", "sendMessage")).str("sid"),
+		"Services":  w.must(http.MethodPost, "/v1/Services", form("FriendlyName", "other")).str("sid"),
+		"Addresses": w.must(http.MethodPost, "/v1/Configuration/Addresses", form("Type", "sms", "Address", "+15005550006")).str("sid"), "ChatServiceSid": w.service,
+		"Credentials": w.must(http.MethodPost, "/v1/Credentials", form("Type", "fcm")).str("sid"),
+		"Bindings":    w.do("binding.create", "", `{"identity":"ann","type":"apn","endpoint":"phone"}`).Sid,
+		"Media":       w.do("media.create", "", `{"content_type":"a/b","size":1,"sha256":"`+strings.Repeat("ab", 32)+`"}`).Sid,
+	}}
+}
+
+// path is an operation's path with what is in the room; other replaces the SIDs.
+func (r *room) path(o rest.Operation, other map[string]string) string {
+	segments := strings.Split(o.Path, "/")
+	for i, s := range segments {
+		name, inBraces := strings.CutPrefix(strings.TrimSuffix(s, "}"), "{")
+		if !inBraces {
+			continue
+		}
+		if name == "Sid" || name == "ConversationSid" && segments[i-1] == "Conversations" {
+			name = segments[i-1]
+		}
+		if replaced, ok := other[name]; ok {
+			segments[i] = url.PathEscape(replaced)
+			continue
+		}
+		require.NotEmpty(r.t, r.sids[name], o.Path)
+		segments[i] = r.sids[name]
+	}
+	return strings.Join(segments, "/")
+}
+
+// required are parameters that are there so that another one is to blame.
+func required(o rest.Operation) url.Values {
+	v := url.Values{}
+	values := map[string]string{"Type": "sms", "Address": "+15005550007", "FriendlyName": "x", "Permission": "sendMessage", "Identity": "zoe", "Target": "webhook"}
+	for _, p := range o.Params {
+		if p.Required {
+			v.Set(p.Name, values[p.Name])
+		}
+	}
+	switch {
+	case strings.HasSuffix(o.Path, "/Roles"):
+		v.Set("Type", "conversation")
+	case strings.HasSuffix(o.Path, "/Credentials"):
+		v.Set("Type", "fcm")
+	case strings.HasSuffix(o.Path, "/Messages") && o.Form:
+		v.Set("Body", "x")
+	case strings.HasSuffix(o.Path, "/Webhooks") && v.Has("Target"):
+		v.Set("Configuration.Url", "https://x.example")
+		v.Set("Configuration.Filters", "onMessageAdded")
+	}
+	return v
+}
+
+// refused has a request refused: an error of Twilio's shape, and nothing written.
+func (r *room) refused(o rest.Operation, form url.Values, why string) {
+	r.t.Helper()
+	before := r.events()
+	got := r.call(o.Method, r.path(o, nil), form)
+	require.GreaterOrEqual(r.t, got.status, 400, "%s, %s: %s", o.Name, why, got.text)
+	require.Less(r.t, got.status, 500, "%s, %s: %s", o.Name, why, got.text)
+	require.NoError(r.t, checkError(got), "%s, %s: %s", o.Name, why, got.text)
+	require.Equal(r.t, before, r.events(), "%s, %s", o.Name, why)
+}
+
+func TestEveryParameterIsHeldToItsType(t *testing.T) {
+	r := newRoom(t)
+	for _, o := range rest.Describe() {
+		if o.Bytes {
+			continue // its parameters are judged in the tests of media
+		}
+		for _, p := range o.Params {
+			for why, texts := range wrong(p) {
+				v := required(o)
+				v[p.Name] = texts
+				r.refused(o, v, p.Name+": "+why)
+			}
+		}
+	}
+}
+
+// wrong are values that the parameter must not take.
+func wrong(p rest.Parameter) map[string][]string {
+	w := map[string][]string{"not UTF-8": {"a\xffb"}, "NUL": {"a\x00b"}}
+	if !p.Repeats {
+		value := "true"
+		w["twice"] = []string{value, value}
+	}
+	switch {
+	case p.Type == "boolean":
+		w["no boolean"], w["empty"] = []string{"maybe"}, []string{""}
+	case p.Type == "integer":
+		w["no number"], w["too large a number"] = []string{"one"}, []string{"99999999999999999999"}
+	case p.Format == "date-time":
+		w["no date"], w["a date alone"] = []string{"yesterday"}, []string{"2026-13-01T00:00:00Z"}
+	case p.Pattern != "":
+		w["no SID"], w["another prefix"], w["a SID too long"] = []string{"x"}, []string{domain.SID("ZZ", "1")}, []string{p.Pattern[2:4] + strings.Repeat("0", 33)}
+	case len(p.Values) > 0 && p.Name != "Type" || p.Name == "Target":
+		w["no value of its list"] = []string{"nonsense"}
+	}
+	if p.Max > 0 && p.Name != "Identity" && p.Name != "Address" {
+		w["too long"] = []string{strings.Repeat("é", p.Max+1)}
+	}
+	return w
+}
+
+func TestWhatIsRequiredMustBeThere(t *testing.T) {
+	r := newRoom(t)
+	for _, o := range rest.Describe() {
+		for _, p := range o.Params {
+			if p.Required {
+				v := required(o)
+				v.Del(p.Name)
+				r.refused(o, v, "without "+p.Name)
+			}
+		}
+	}
+}
+
+// Whose credentials do not hold learns nothing, whatever he asks for.
+func TestEveryOperationAsksWhoItIs(t *testing.T) {
+	r := newRoom(t)
+	for _, o := range rest.Describe() {
+		for _, credentials := range [][2]string{{"", ""}, {r.account, "wrong"}, {domain.SID("AC", "nobody"), r.token}, {"ann", "x"}, {domain.SID("SK", "nobody"), r.token}} {
+			before := r.events()
+			request, err := http.NewRequestWithContext(t.Context(), o.Method, r.server.URL+r.path(o, nil), nil)
+			require.NoError(t, err)
+			if credentials[0] != "" {
+				request.SetBasicAuth(credentials[0], credentials[1])
+			}
+			got := r.send(request)
+			require.Equal(t, 401, got.status, o.Name)
+			require.EqualValues(t, 20003, got.body["code"], o.Name)
+			require.Equal(t, `Basic realm="Twilio API"`, got.header.Get("WWW-Authenticate"))
+			require.Equal(t, before, r.events())
+		}
+	}
+}
+
+// What is somebody else's is answered as what never existed.
+func TestForeignSidsAreNotFoundAndNoHintIsGiven(t *testing.T) {
+	r := newRoom(t)
+	other := r.do("account.create", "", `{}`).Sid
+	r.do("account.set-auth-token", other, `{"secret":"`+strings.Repeat("b", 32)+`"}`)
+	mine := *r.world
+	theirs := &mine
+	theirs.account, theirs.token = other, strings.Repeat("b", 32)
+	for _, o := range rest.Describe() {
+		if !strings.Contains(o.Path, "{") {
+			continue
+		}
+		before := r.events()
+		foreign := theirs.call(o.Method, r.path(o, nil), required(o))
+		require.Equal(t, 404, foreign.status, "%s %s: %s", o.Method, o.Path, foreign.text)
+		require.EqualValues(t, 20404, foreign.body["code"], o.Name)
+		last := o.Path[strings.LastIndex(o.Path, "{")+1 : strings.LastIndex(o.Path, "}")]
+		never := theirs.call(o.Method, r.path(o, map[string]string{last: "ZZ" + strings.Repeat("0", 32)}), required(o))
+		require.Equal(t, 404, never.status, o.Name)
+		require.Equal(t, before, r.events())
+		require.Equal(t, foreign.body["details"], never.body["details"], o.Name)
+	}
+}
+
+func TestMadeUpSidsAreNotFound(t *testing.T) {
+	r := newRoom(t)
+	for _, o := range rest.Describe() {
+		last := strings.LastIndex(o.Path, "{")
+		if last < 0 {
+			continue
+		}
+		name := o.Path[last+1 : strings.LastIndex(o.Path, "}")]
+		if name == "Sid" || name == "ConversationSid" {
+			parts := strings.Split(o.Path[:last], "/")
+			if prev := parts[len(parts)-2]; name == "Sid" || prev == "Conversations" {
+				name = prev
+			}
+		}
+		for _, made := range []string{domain.SID("ZZ", "1"), "x", "a b/c", "ünïcode", "%", "..x", strings.Repeat("x", 4000)} {
+			before := r.events()
+			got := r.call(o.Method, r.path(o, map[string]string{name: made}), required(o))
+			require.Equal(t, 404, got.status, "%s %.60q: %s", o.Name, made, got.text)
+			require.NoError(t, checkError(got))
+			require.Equal(t, before, r.events())
+		}
+	}
+}
+
+func TestPathsMethodsAndBodiesThatAreNone(t *testing.T) {
+	w := newWorld(t)
+	send := func(method, target, contentType, body string) reply {
+		request, err := http.NewRequestWithContext(t.Context(), method, w.server.URL, strings.NewReader(body))
+		require.NoError(t, err)
+		request.URL.Opaque = target // as it is, uncleaned
+		request.SetBasicAuth(w.account, w.token)
+		if contentType != "" {
+			request.Header.Set("Content-Type", contentType)
+		}
+		return w.send(request)
+	}
+	const formType = "application/x-www-form-urlencoded"
+	before := w.events()
+	for _, row := range []struct {
+		method, path, contentType, body string
+		status, code                    int
+	}{
+		{"GET", "/v1/", "", "", 404, 20404},
+		{"GET", "/v1/Nothing", "", "", 404, 20404},
+		{"GET", "/v1/Conversations/", "", "", 404, 20404},
+		{"GET", "/v1//Conversations", "", "", 404, 20404},
+		{"GET", "/v1/Users//Conversations", "", "", 404, 20404},
+		{"GET", "/v1/Conversations/../Roles", "", "", 404, 20404},
+		{"GET", "/v1/Conversations/%00", "", "", 404, 20404},
+		{"GET", "/v1/Conversations/%ff", "", "", 404, 20404},
+		{"PUT", "/v1/Conversations", "", "", 405, 20004},
+		{"DELETE", "/v1/Conversations", "", "", 405, 20004},
+		{"PATCH", "/v1/Configuration", "", "", 405, 20004},
+		{"POST", "/v1/Conversations/x/Messages/y/Receipts", "", "", 405, 20004},
+		{"POST", "/v1/Conversations", "application/json", `{"UniqueName":"x"}`, 415, 20001},
+		{"POST", "/v1/Conversations", "", "UniqueName=x", 415, 20001},
+		{"POST", "/v1/Conversations", formType, "UniqueName=%zz", 400, 20001},
+		{"POST", "/v1/Conversations", formType, "Attributes=" + strings.Repeat("x", 2<<20), 413, 20001},
+		{"GET", "/v1/Conversations?PageSize=%zz", "", "", 400, 20001},
+		{"GET", "/v1/Conversations?PageSize=0", "", "", 400, 20422},
+		{"GET", "/v1/Conversations?Page=-1", "", "", 400, 20422},
+		{"GET", "/v1/Conversations?PageToken=PAx", "", "", 400, 20422},
+	} {
+		got := send(row.method, row.path, row.contentType, row.body)
+		require.Equal(t, row.status, got.status, "%s %s: %s", row.method, row.path, got.text)
+		require.EqualValues(t, row.code, got.body["code"], row.path)
+		require.Equal(t, row.status == 405, got.header.Get("Allow") != "", row.path)
+	}
+	require.Equal(t, before, w.events())
+	require.Equal(t, "GET, POST", send("PUT", "/v1/Conversations", "", "").header.Get("Allow"))
+	require.Equal(t, 200, send("HEAD", "/v1/Conversations", "", "").status)
+	preflight := send("OPTIONS", "/v1/Conversations", "", "")
+	require.Equal(t, 204, preflight.status)
+	require.Contains(t, preflight.header.Get("Access-Control-Allow-Headers"), "Idempotency-Key")
+	require.Equal(t, 201, send("POST", "/v1/Conversations", formType+"; charset=UTF-8", "Unknown=1&FriendlyName=x").status, "what is not known is ignored")
+}
