@@ -2,6 +2,7 @@ package rest_test
 
 import (
 	"strings"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -22,7 +23,7 @@ func judgeConfiguration(j *judge) {
 	require.Equal(j.t, "P365D", changed["default_closed_timer"])
 	made := j.do("CreateConversation", nil, nil)
 	require.Equal(j.t, messagingService, made["messaging_service_sid"], "new conversations take the account's default")
-	require.Equal(j.t, 365*24.0, j.instant(made, "timers", "date_closed").Sub(j.instant(made, "timers", "date_inactive")).Hours())
+	require.Equal(j.t, 365*24*time.Hour, j.instant(made, "timers", "date_closed").Sub(j.instant(made, "timers", "date_inactive")))
 	j.do("DeleteConversation", []string{str(made, "sid")}, nil)
 	back := j.do("UpdateConfiguration", nil, params{"DefaultMessagingServiceSid": "", "DefaultInactiveTimer": "PT0S", "DefaultClosedTimer": "PT0S"})
 	require.Equal(j.t, was, back)

@@ -63,7 +63,7 @@ func judgeTogether(j *judge) {
 	require.Len(j.t, list, 2)
 	for _, p := range list {
 		if p["identity"] == "carol" {
-			require.Equal(j.t, `{"a":1}`, p["attributes"])
+			j.attributes(p, `{"a":1}`)
 			continue
 		}
 		require.Equal(j.t, phone, str(p, "messaging_binding", "address"))
@@ -133,7 +133,7 @@ func judgeUsers(j *judge) {
 	j.recent(made["date_created"])
 	require.Equal(j.t, "Erin", made["identity"])
 	require.Equal(j.t, "Erin E.", made["friendly_name"])
-	require.Equal(j.t, `{"e": true}`, made["attributes"])
+	j.attributes(made, `{"e": true}`)
 	require.Equal(j.t, j.within(j.home()).do("FetchServiceConfiguration", nil, nil)["default_chat_service_role_sid"], made["role_sid"])
 	require.Nil(j.t, made["is_online"])
 	require.Nil(j.t, made["is_notifiable"])
@@ -141,7 +141,7 @@ func judgeUsers(j *judge) {
 	require.Equal(j.t, map[string]any{"user_conversations": j.root() + "/Users/" + sid + "/Conversations"}, made["links"])
 	plain := j.do("CreateUser", nil, params{"Identity": "erin"})
 	require.Nil(j.t, plain["friendly_name"])
-	require.Equal(j.t, "{}", plain["attributes"])
+	j.attributes(plain, "{}")
 
 	role := str(j.do("CreateRole", nil, params{"FriendlyName": "boss", "Type": "service", "Permission": []string{"createConversation"}}), "sid")
 	changed := j.do("UpdateUser", []string{"Erin"}, params{"FriendlyName": "E.", "Attributes": "{}", "RoleSid": role})
@@ -181,15 +181,21 @@ func judgeUserConversations(j *judge) {
 		"NotificationLevel": "Muted", "LastReadMessageIndex": 1, "LastReadTimestamp": time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC),
 	})
 	require.Equal(j.t, "muted", changed["notification_level"])
-	require.Equal(j.t, float64(1), changed["last_read_message_index"])
-	require.Equal(j.t, float64(2), changed["unread_messages_count"])
+	require.EqualValues(j.t, 1, changed["last_read_message_index"])
+	require.EqualValues(j.t, 2, changed["unread_messages_count"])
 	j.do("DeleteConversationMessage", []string{in, messages[2]}, nil)
 	list := j.all("ListUserConversation", []string{"frank"}, nil)
 	require.Len(j.t, list, 1)
-	require.Equal(j.t, float64(1), list[0]["unread_messages_count"], "messages are counted, indices are not subtracted")
+	require.EqualValues(j.t, 1, list[0]["unread_messages_count"], "messages are counted, indices are not subtracted")
 	seen := j.do("FetchConversationParticipant", []string{in, "frank"}, nil)
-	require.Equal(j.t, float64(1), seen["last_read_message_index"], "two views of one value")
+	require.EqualValues(j.t, 1, seen["last_read_message_index"], "two views of one value")
 	require.Equal(j.t, "2026-02-03T04:05:06Z", seen["last_read_timestamp"])
+	for _, none := range []string{"", "null"} { // which the library cannot send
+		j.do("UpdateUserConversation", []string{user, in}, params{"LastReadMessageIndex": 0})
+		cleared := j.must("POST", strings.TrimPrefix(str(got, "url"), j.server.URL), form("LastReadMessageIndex", none))
+		require.Nil(j.t, cleared.body["last_read_message_index"])
+		require.Nil(j.t, cleared.body["unread_messages_count"])
+	}
 	j.do("DeleteUserConversation", []string{user, in}, nil)
 	j.gone("FetchUserConversation", user, in)
 	j.gone("FetchConversationParticipant", in, member)

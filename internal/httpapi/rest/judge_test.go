@@ -117,6 +117,12 @@ func (j *judge) sid(prefix string, resource map[string]any) string {
 	return str(resource, "sid")
 }
 
+// attributes checks a text that happens to be JSON: not a byte of it may change.
+func (j *judge) attributes(resource map[string]any, want string) {
+	j.t.Helper()
+	require.Equal(j.t, want, resource["attributes"])
+}
+
 // serviceNamed checks what names its service in both forms.
 func (j *judge) serviceNamed(resource map[string]any) {
 	j.t.Helper()
@@ -189,7 +195,7 @@ func judgeConversations(j *judge) {
 	changed := j.do("UpdateConversation", []string{sid}, params{"State": "active", "Timers.Inactive": "PT1M", "FriendlyName": "", "Attributes": "{}"})
 	require.Equal(j.t, "active", changed["state"])
 	require.Nil(j.t, changed["friendly_name"])
-	require.Equal(j.t, "{}", changed["attributes"])
+	j.attributes(changed, "{}")
 	j.recent(changed["date_updated"])
 	require.Equal(j.t, 10*time.Minute, j.instant(changed, "timers", "date_closed").Sub(j.instant(changed, "timers", "date_inactive")))
 	require.WithinDuration(j.t, time.Now().Add(time.Minute), j.instant(changed, "timers", "date_inactive"), 5*time.Second)
@@ -202,7 +208,7 @@ func judgeConversations(j *judge) {
 		require.Nil(j.t, plain[field])
 	}
 	require.Equal(j.t, "active", plain["state"])
-	require.Equal(j.t, "{}", plain["attributes"])
+	j.attributes(plain, "{}")
 	require.Empty(j.t, plain["timers"])
 	require.Empty(j.t, plain["bindings"])
 	j.recent(plain["date_created"])
@@ -231,7 +237,7 @@ func judgeParticipants(j *judge) {
 	require.Equal(j.t, j.root()+"/Conversations/"+in+"/Participants/"+sid, chat["url"])
 	require.Equal(j.t, in, chat["conversation_sid"])
 	require.Equal(j.t, "alice", chat["identity"])
-	require.Equal(j.t, `{"a": 1}`, chat["attributes"])
+	j.attributes(chat, `{"a": 1}`)
 	require.Equal(j.t, j.within(j.home()).do("FetchServiceConfiguration", nil, nil)["default_conversation_role_sid"], chat["role_sid"])
 	for _, field := range []string{"messaging_binding", "last_read_message_index", "last_read_timestamp"} {
 		require.Nil(j.t, chat[field])
@@ -254,7 +260,7 @@ func judgeParticipants(j *judge) {
 	})
 	require.Equal(j.t, sid, changed["sid"])
 	require.Equal(j.t, role, changed["role_sid"])
-	require.Equal(j.t, float64(0), changed["last_read_message_index"])
+	require.EqualValues(j.t, 0, changed["last_read_message_index"])
 	require.Equal(j.t, "2026-03-01T09:00:00Z", changed["last_read_timestamp"])
 	require.Equal(j.t, "2026-03-01T09:00:00Z", changed["date_updated"])
 	require.Equal(j.t, changed, j.do("FetchConversationParticipant", []string{in, sid}, nil))
@@ -277,6 +283,13 @@ func judgeGroup(j *judge) {
 	require.Equal(j.t, projected["messaging_binding"], named["messaging_binding"])
 	plain := j.do("UpdateConversationParticipant", []string{j.aside(), "bob"}, params{"MessagingBinding.ProjectedAddress": "null"})
 	require.Nil(j.t, plain["messaging_binding"], "the text null takes a projected address away")
+	phone := number()
+	alone := j.conversation()
+	reached := str(j.do("CreateConversationParticipant", []string{alone}, sms(phone)), "sid")
+	changed := j.do("UpdateConversationParticipant", []string{alone, reached}, params{"MessagingBinding.ProxyAddress": "null"})
+	require.Equal(j.t, map[string]any{"type": "sms", "address": phone}, changed["messaging_binding"], "and a proxy address")
+	changed = j.do("UpdateConversationParticipant", []string{alone, reached}, params{"MessagingBinding.ProxyAddress": ourNumber})
+	require.Equal(j.t, map[string]any{"type": "sms", "address": phone, "proxy_address": ourNumber}, changed["messaging_binding"])
 }
 
 // aside is a conversation where bob takes part behind a number.
@@ -307,8 +320,8 @@ func judgeMessages(j *judge) {
 	system := j.do("CreateConversationMessage", []string{in}, params{"Body": "from nobody"})
 	require.Equal(j.t, "system", system["author"])
 	require.Nil(j.t, system["participant_sid"])
-	require.Equal(j.t, float64(1), system["index"])
-	require.Equal(j.t, "{}", system["attributes"])
+	require.EqualValues(j.t, 1, system["index"])
+	j.attributes(system, "{}")
 
 	upload := j.must("POST", "/v1/Services/"+j.home()+"/Media?Filename=cat.png", form("a", "b"))
 	media := j.do("CreateConversationMessage", []string{in}, params{"MediaSid": upload.str("sid")})
@@ -329,7 +342,7 @@ func judgeMessages(j *judge) {
 	j.do("DeleteConversationMessage", []string{in, str(system, "sid")}, params{"X-Twilio-Webhook-Enabled": "false"})
 	j.gone("FetchConversationMessage", in, str(system, "sid"))
 	next := j.do("CreateConversationMessage", []string{in}, params{"Body": "after a gap"})
-	require.Equal(j.t, float64(4), next["index"], "an index is never given twice")
+	require.EqualValues(j.t, 4, next["index"], "an index is never given twice")
 }
 
 func judgeReceipts(j *judge) {
@@ -365,7 +378,7 @@ func judgeReceipts(j *judge) {
 	j.recent(receipt["date_created"])
 	j.recent(receipt["date_updated"])
 	require.Equal(j.t, "delivered", receipt["status"], "a late sent changes nothing")
-	require.Equal(j.t, float64(0), receipt["error_code"])
+	require.EqualValues(j.t, 0, receipt["error_code"])
 	require.Equal(j.t, "SM00000000000000000000000000000001", receipt["channel_message_sid"])
 	require.Equal(j.t, members[0], receipt["participant_sid"])
 	require.Equal(j.t, message["sid"], receipt["message_sid"])
@@ -373,7 +386,7 @@ func judgeReceipts(j *judge) {
 	require.Equal(j.t, str(message, "url")+"/Receipts/"+first, receipt["url"])
 	bad := j.do("FetchConversationMessageReceipt", []string{in, str(message, "sid"), failed}, nil)
 	require.Equal(j.t, "failed", bad["status"])
-	require.Equal(j.t, float64(30003), bad["error_code"])
+	require.EqualValues(j.t, 30003, bad["error_code"])
 	report(2, "delivered", "")
 	report(0, "read", "")
 	report(2, "read", "")

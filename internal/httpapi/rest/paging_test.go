@@ -127,9 +127,9 @@ func TestEveryListClampsPagesAndIsReadWhole(t *testing.T) {
 			j.t = t
 			page, err := j.page(l.operation, l.path, l.sized(params{"PageSize": 1000}), "")
 			require.NoError(t, err)
-			require.Equal(t, float64(l.largest), at(page, "meta", "page_size"), "clamped without a word")
+			require.EqualValues(t, l.largest, at(page, "meta", "page_size"), "clamped without a word")
 			require.Equal(t, l.key, at(page, "meta", "key"))
-			require.Equal(t, float64(0), at(page, "meta", "page"))
+			require.EqualValues(t, 0, at(page, "meta", "page"))
 			require.Nil(t, at(page, "meta", "next_page_url"))
 			require.Nil(t, at(page, "meta", "previous_page_url"))
 			whole := rows(l, page)
@@ -137,7 +137,7 @@ func TestEveryListClampsPagesAndIsReadWhole(t *testing.T) {
 
 			plain, err := j.page(l.operation, l.path, l.sized(nil), "")
 			require.NoError(t, err)
-			require.Equal(t, float64(min(50, l.largest)), at(plain, "meta", "page_size"), "the size when none is given")
+			require.EqualValues(t, min(50, l.largest), at(plain, "meta", "page_size"), "the size when none is given")
 
 			var turned []string
 			before := len(j.wire.all())
@@ -174,7 +174,7 @@ func TestPagesAreTurnedBackAsTheyWereTurned(t *testing.T) {
 			first := rows(l, page)
 			require.Equal(t, at(page, "meta", "first_page_url"), at(page, "meta", "url"))
 			next := c.follow(t, page, "next_page_url")
-			require.Equal(t, float64(1), at(next, "meta", "page"))
+			require.EqualValues(t, 1, at(next, "meta", "page"))
 			require.Equal(t, at(page, "meta", "next_page_url"), at(next, "meta", "url"))
 			require.Equal(t, at(page, "meta", "first_page_url"), at(next, "meta", "first_page_url"))
 			third := c.follow(t, next, "next_page_url")
