@@ -101,11 +101,15 @@ func (e *Engine) ownedBy(r *request, accountSid, serviceSid, what string) error 
 }
 
 func runUpdateUser(ctx context.Context, e *Engine, r *request, c user.Update) (Outcome, error) {
+	caller, err := e.callerOnUser(ctx, r)
+	if err != nil {
+		return Outcome{}, err
+	}
 	return e.onUser(ctx, r, r.Aggregate, func(s user.State) (_ []events.Event, err error) {
 		if err = e.ownedBy(r, s.Account, s.Service, "user"); err != nil {
 			return nil, err
 		}
-		c.Issue = userIssue(r)
+		c.Issue = user.Issue{At: r.at, Caller: caller}
 		if c.Role != nil {
 			if c.RoleType, err = e.roleType(ctx, s.Service, *c.Role); err != nil {
 				return nil, err
@@ -119,12 +123,16 @@ func runUpdateUser(ctx context.Context, e *Engine, r *request, c user.Update) (O
 // lost when the removal is refused. A crash in between leaves participants behind;
 // the same command again goes on.
 func runRemoveUser(ctx context.Context, e *Engine, r *request, c user.Remove) (Outcome, error) {
+	caller, err := e.callerOnUser(ctx, r)
+	if err != nil {
+		return Outcome{}, err
+	}
 	var identity string
 	outcome, err := e.onUser(ctx, r, r.Aggregate, func(s user.State) (_ []events.Event, err error) {
 		if err = e.ownedBy(r, s.Account, s.Service, "user"); err != nil {
 			return nil, err
 		}
-		c.Issue = userIssue(r)
+		c.Issue = user.Issue{At: r.at, Caller: caller}
 		return user.Decide(s, c)
 	})
 	if err != nil || e.options.Memberships == nil {
@@ -158,15 +166,17 @@ func (e *Engine) removeMemberships(ctx context.Context, r *request, identity str
 	return nil
 }
 
-// userIssue is made in a user's lane, so it must not enter another user's: a
-// user who edits himself is known by his identity alone, and rights over others
-// are for server-side callers.
-func userIssue(r *request) user.Issue {
-	caller := domain.Caller{Actor: r.Actor}
-	if r.Actor.Kind == events.ActorUser {
-		caller.Identity = r.Actor.ID
+// callerOnUser resolves who acts on a user before that user's lane is entered: two
+// users who edit each other would wait for each other's lanes.
+func (e *Engine) callerOnUser(ctx context.Context, r *request) (domain.Caller, error) {
+	if r.Actor.Kind != events.ActorUser {
+		return domain.Caller{Actor: r.Actor}, nil
 	}
-	return user.Issue{At: r.at, Caller: caller}
+	at := *r
+	if err := e.users.glance(ctx, r.Aggregate, func(s user.State) { at.Service = s.Service }); err != nil {
+		return domain.Caller{}, err
+	}
+	return e.caller(ctx, &at)
 }
 
 func runCreateRole(ctx context.Context, e *Engine, r *request, c role.Create) (Outcome, error) {
