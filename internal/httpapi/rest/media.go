@@ -78,7 +78,7 @@ func (a *api) signatureHolds(sid string, query url.Values) bool {
 // media reads a file of the place that the caller may see: its own upload, or
 // one in a conversation he takes part in.
 func (c *call) media(sid string) (projections.Media, error) {
-	if err := c.fresh(sid); err != nil {
+	if err := c.fresh(c.place.Service); err != nil { // which conversation may have attached it is not known yet
 		return projections.Media{}, err
 	}
 	row, err := c.Models.Media(c.r.Context(), sid)
