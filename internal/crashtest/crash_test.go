@@ -79,7 +79,7 @@ func (c *crash) connect() {
 	for n := range clients {
 		b, err := bus.NewClient(nc)
 		require.NoError(c.t, err)
-		c.clients = append(c.clients, &client{number: n, bus: b, ledger: c.ledger, random: rand.New(rand.NewPCG(*seed, uint64(n)+1))})
+		c.clients = append(c.clients, &client{number: n, bus: b, rest: c.program.restDoor(), ledger: c.ledger, random: rand.New(rand.NewPCG(*seed, uint64(n)+1))})
 	}
 }
 

@@ -29,6 +29,7 @@ type fields map[string]any
 type client struct {
 	number int
 	bus    *bus.Client
+	rest   *restDoor
 	ledger *ledger
 	random *rand.Rand
 	common string // a conversation that everybody writes to
@@ -73,6 +74,8 @@ func (c *client) step(ctx context.Context) error {
 	switch n := c.random.IntN(100); {
 	case n < 30:
 		return c.say(ctx, d)
+	case n < 37:
+		return c.sayOverREST(ctx)
 	case n < 45:
 		_, err := c.do(ctx, "conversation.add-message", c.common, fields{"body": c.text()})
 		return err

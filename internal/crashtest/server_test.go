@@ -46,7 +46,7 @@ func build(t *testing.T) *program {
 func (p *program) spawn() {
 	p.t.Helper()
 	c := exec.Command(p.binary, "serve", "--data", p.data, "--nats", p.nats, "--log-level", "warn",
-		"--min-inactive-timer", "1s", "--min-closed-timer", "1s")
+		"--min-inactive-timer", "1s", "--min-closed-timer", "1s", "--actions-per-second", "0")
 	p.said = &bytes.Buffer{}
 	c.Stderr = p.said
 	require.NoError(p.t, c.Start())

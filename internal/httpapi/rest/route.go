@@ -258,7 +258,13 @@ func (c *call) commandID() (events.ID, error) {
 		return events.ID{}, problem{status: http.StatusBadRequest, code: 20422, message: "Idempotency-Key is at most 255 bytes of text",
 			details: details{Code: "idempotency_key_invalid", Field: "Idempotency-Key"}}
 	}
-	return events.NameID(strings.Join([]string{"rest", c.place.Account, c.place.Service, c.r.Method, c.r.URL.Path, key}, "\x00")), nil
+	return CommandID(c.place, c.r.Method, c.r.URL.Path, key), nil
+}
+
+// CommandID returns the id of the command that a request with an Idempotency-Key
+// is, for those who look for it in the log.
+func CommandID(p engine.Place, method, path, key string) events.ID {
+	return events.NameID(strings.Join([]string{"rest", p.Account, p.Service, method, path, key}, "\x00"))
 }
 
 // ifMatch reads the revision a client expects an aggregate to be at.
