@@ -1,7 +1,6 @@
 package projections_test
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -52,7 +51,7 @@ func TestAStampChangesWithTheConversationAndTheGeneration(t *testing.T) {
 		if was[sid] != is[sid] {
 			moved++
 		}
-		require.Equal(t, was[sid] != is[sid], stamp != rm.Stamp(sid), fmt.Sprintf("%s from revision %d to %d", sid, was[sid], is[sid]))
+		require.Equal(t, was[sid] != is[sid], stamp != rm.Stamp(sid), "%s from revision %d to %d", sid, was[sid], is[sid])
 	}
 	require.NotZero(t, moved)
 	for sid := range before {

@@ -92,8 +92,8 @@ func TestUpdateUserConversation(t *testing.T) {
 	read := func(level *string, index *int64) conversation.UpdateUserConversation {
 		return conversation.UpdateUserConversation{Issue: by(2), Participant: "ann", NotificationLevel: level, LastReadIndex: index}
 	}
-	clear := conversation.UpdateUserConversation{Issue: by(2), Participant: "ann", ClearLastRead: true}
-	both := clear
+	unread := conversation.UpdateUserConversation{Issue: by(2), Participant: "ann", ClearLastRead: true}
+	both := unread
 	both.LastReadIndex = ptr(int64(0))
 	muted := events.NotificationLevelSet{Participant: mb(1), Level: "muted", At: at(2)}
 	seen := events.ReadHorizonMoved{Participant: mb(1), Index: 0, ReadAt: at(2), At: at(2)}
@@ -101,7 +101,7 @@ func TestUpdateUserConversation(t *testing.T) {
 		{name: "both", given: given, when: read(ptr("muted"), ptr(int64(0))), then: []events.Event{muted, seen}},
 		{name: "one", given: given, when: read(nil, ptr(int64(0))), then: []events.Event{seen}},
 		{name: "neither", given: given, when: read(nil, nil)},
-		{name: "all unread again", given: history(given, []events.Event{seen}), when: clear, then: []events.Event{events.ReadHorizonMoved{Participant: mb(1), Index: -1, At: at(2)}}},
+		{name: "all unread again", given: history(given, []events.Event{seen}), when: unread, then: []events.Event{events.ReadHorizonMoved{Participant: mb(1), Index: -1, At: at(2)}}},
 		{name: "a bad index takes the level with it", given: given, when: read(ptr("muted"), ptr(int64(9))), no: invalid("read_index_invalid", "last_read_message_index", 50421)},
 		{name: "moved and cleared", given: given, when: both, no: invalid("read_index_invalid", "clear_last_read", 50421)},
 		{name: "nobody's", given: given, when: conversation.UpdateUserConversation{Participant: "zoe"}, no: missing("participant_not_found", "participant", 50432)},

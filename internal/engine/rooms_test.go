@@ -215,13 +215,13 @@ func TestAFileIsAttachedOnce(t *testing.T) {
 
 // refusedButForClaims is refused for what finds out in another stream: the claim
 // it made there stays, and harms nobody.
-func (d *desk) refusedButForClaims(code string, c engine.Command) *engine.Failure {
+func (d *desk) refusedButForClaims(code string, c engine.Command) engine.Failure {
 	d.t.Helper()
 	_, err := d.Execute(d.t.Context(), c)
 	failure := engine.AsFailure(err)
 	require.NotNil(d.t, failure)
 	require.Equal(d.t, code, failure.Code)
-	return failure
+	return *failure
 }
 
 // Attaching and collecting race for the same file: one of them has it.
@@ -342,9 +342,9 @@ func TestARemovedServiceTakesItsConversationsWithIt(t *testing.T) {
 	d.refused("not_found", command(t, "conversation.add-message", made.Sid, fields{"body": "hi"}))
 	_, err = d.Place(t.Context(), account, service)
 	require.Error(t, err)
-	clear := command(t, "conversation.remove", made.Sid, fields{})
-	clear.Actor = events.Actor{Kind: events.ActorSystem}
-	_, err = d.Execute(t.Context(), clear)
+	away := command(t, "conversation.remove", made.Sid, fields{})
+	away.Actor = events.Actor{Kind: events.ActorSystem}
+	_, err = d.Execute(t.Context(), away)
 	require.NoError(t, err, "who clears away still finds it")
 }
 
