@@ -17,7 +17,7 @@ func requestID() string {
 	return "RQ" + hex.EncodeToString(random[:])
 }
 
-// allowBrowsers lets scripts of any page read answers, as Twilio does: there are
+// allowBrowsers lets scripts of any page, which is who sends an Origin, read answers, as Twilio does: there are
 // no cookies, so a page can only do what the credentials it brings allow.
 func allowBrowsers(h http.Header) {
 	h["Access-Control-Allow-Origin"] = anyOrigin

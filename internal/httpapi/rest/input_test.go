@@ -267,8 +267,10 @@ func TestPathsMethodsAndBodiesThatAreNone(t *testing.T) {
 	require.Equal(t, before, w.events())
 	require.Equal(t, "GET, POST", send("PUT", "/v1/Conversations", "", "").header.Get("Allow"))
 	require.Equal(t, 200, send("HEAD", "/v1/Conversations", "", "").status)
-	preflight := send("OPTIONS", "/v1/Conversations", "", "")
+	preflight := w.call("OPTIONS", "/v1/Conversations", nil, "Origin", "https://x.example")
 	require.Equal(t, 204, preflight.status)
 	require.Contains(t, preflight.header.Get("Access-Control-Allow-Headers"), "Idempotency-Key")
+	require.Equal(t, "*", w.call("GET", "/v1/Conversations", nil, "Origin", "https://x.example").header.Get("Access-Control-Allow-Origin"))
+	require.Empty(t, w.call("GET", "/v1/Conversations", nil).header.Get("Access-Control-Allow-Origin"), "nobody asked")
 	require.Equal(t, 201, send("POST", "/v1/Conversations", formType+"; charset=UTF-8", "Unknown=1&FriendlyName=x").status, "what is not known is ignored")
 }

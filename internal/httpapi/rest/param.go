@@ -59,12 +59,11 @@ func form(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if r.ContentLength == 0 {
 		return nil, nil
 	}
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/x-www-form-urlencoded" {
+	if !isForm(r.Header.Get("Content-Type")) {
 		return nil, problem{status: http.StatusUnsupportedMediaType, code: 20001,
 			message: "Parameters are sent as application/x-www-form-urlencoded", details: details{Code: "unsupported_media_type"}}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+	body, err := readForm(w, r)
 	if err != nil {
 		return nil, unreadableBody(err)
 	}
@@ -73,6 +72,26 @@ func form(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 		return nil, problem{status: http.StatusBadRequest, code: 20001, message: "The body is not a form", details: details{Code: "malformed_form"}}
 	}
 	return given, nil
+}
+
+func isForm(contentType string) bool {
+	const form = "application/x-www-form-urlencoded"
+	if contentType == form {
+		return true
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	return err == nil && media == form
+}
+
+// readForm reads the body, into one piece when its length is known.
+func readForm(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	limited := http.MaxBytesReader(w, r.Body, maxForm)
+	if r.ContentLength < 0 || r.ContentLength > maxForm {
+		return io.ReadAll(limited)
+	}
+	body := make([]byte, r.ContentLength)
+	_, err := io.ReadFull(limited, body)
+	return body, err
 }
 
 func unreadableBody(err error) problem {

@@ -94,7 +94,9 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begun := a.Now()
 	h := w.Header()
 	h.Set("Twilio-Request-Id", requestID())
-	allowBrowsers(h)
+	if r.Header["Origin"] != nil {
+		allowBrowsers(h)
+	}
 	if r.Method == http.MethodOptions {
 		w.WriteHeader(http.StatusNoContent)
 		return
