@@ -127,8 +127,9 @@ func needSubcommand(c *cobra.Command) {
 }
 
 const longHelp = `Parley keeps conversations, participants, messages, delivery receipts and read
-horizons as events, decides commands that arrive over a message bus, and moves
-conversations from active to inactive to closed when their timers say so.
+horizons as events, decides commands that arrive over a message bus or Twilio's own
+REST API (under /v1), and moves conversations from active to inactive to closed when
+their timers say so.
 
 Start with:
   parley demo                              see the main job, checked step by step

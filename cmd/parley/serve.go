@@ -50,8 +50,9 @@ func serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the engine on a data folder",
-		Long: `Run the engine: the log, the read models, the timers and an embedded message
-broker, all in one folder. The first start makes an account with its tokens.
+		Long: `Run the engine: the log, the read models, the timers, an embedded message broker
+and Twilio's REST API, all in one folder. The first start makes an account with its
+tokens.
 
 The chosen addresses are printed and written to endpoints.json in the folder.
 SIGTERM drains and exits with 0; a second signal ends at once.`,
