@@ -24,7 +24,9 @@ var (
 
 func ptr[T any](v T) *T { return &v }
 
-func invalid(code, field string, twilio int) no { return no{domain.InvalidArgument, code, field, twilio} }
+func invalid(code, field string, twilio int) no {
+	return no{domain.InvalidArgument, code, field, twilio}
+}
 
 func TestCreate(t *testing.T) {
 	create := func(change func(*credential.Create)) credential.Create {
