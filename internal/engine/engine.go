@@ -222,14 +222,15 @@ func (e *Engine) do(ctx context.Context, op operation, r *request) (Outcome, err
 	return outcome, err
 }
 
-// subordinate does a command that another one needs done.
+// subordinate does a command that another one, which is done, needs done. That
+// one was in time, so its deadline is met.
 func (e *Engine) subordinate(ctx context.Context, r *request, name, commandType, aggregate string, body any) error {
 	data, err := json.Marshal(body)
 	if err != nil {
 		return fmt.Errorf("%s for %s: %w", commandType, r.Type, err)
 	}
 	sub := r.sub(name, commandType, aggregate)
-	sub.Actor, sub.Body = events.Actor{Kind: events.ActorSystem}, data
+	sub.Actor, sub.Body, sub.Deadline = events.Actor{Kind: events.ActorSystem}, data, time.Time{}
 	_, err = e.do(ctx, e.operations[commandType], sub)
 	return err
 }
