@@ -135,6 +135,7 @@ func TestAFileThatIsRemovedWhileItIsBeingAttachedIsNotAttached(t *testing.T) {
 	between.before = func() { quick.must("media.remove", file, fields{}) }
 	_, err := slow.Execute(t.Context(), command(t, "conversation.add-message", ch, withMedia(file)))
 	require.Equal(t, 50507, engine.AsFailure(err).Twilio)
+	require.Equal(t, []string{"media.created.v1", "media.removed.v1"}, quick.types(events.Stream(events.CategoryMedia, file)), "what has ended is not fenced")
 }
 
 func TestAFileThatIsAttachedWhileItIsBeingRemovedIsNotRemoved(t *testing.T) {

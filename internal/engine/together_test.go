@@ -1,10 +1,12 @@
 package engine_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -64,6 +66,7 @@ func TestAConversationBeginsWithItsPeopleAtOnce(t *testing.T) {
 	for _, e := range made.Decided[1:] {
 		added := e.(events.ParticipantAdded)
 		require.Equal(t, users[added.Identity], added.User)
+		require.Equal(t, []time.Time{d.clock(), d.clock(), d.clock()}, []time.Time{added.At, added.DateCreated, added.DateUpdated})
 		require.Equal(t, added.Identity == "", added.Role == "", "people in chat have a role")
 		sids[added.Participant] = true
 	}
@@ -163,6 +166,20 @@ func TestAGroupThatBeginsAtOnceIsHeldAsAWhole(t *testing.T) {
 	require.Contains(t, failure.Message, first)
 	d.must(withPeople, "", group(a, b))
 	require.Equal(t, 1, d.all()["user.created.v1"])
+}
+
+func TestTheLimitsOfTheServerAreThoseOfPeopleAtTheBeginning(t *testing.T) {
+	d := openDesk(t, func(o *engine.Options) {
+		o.Limits.Participants = 2
+		o.OpenConversations = func(_ context.Context, _, identity string) (int, error) {
+			return map[string]int{"busy": 1000}[identity], nil
+		}
+	})
+	d.must(withPeople, "", people(fields{}, identity("ann"), identity("bea")))
+	require.Equal(t, 50417, d.refused("too_many_participants", command(t, withPeople, "", people(fields{}, identity("ann"), identity("bea"), identity("cem")))).Twilio)
+	failure := d.refused("too_many_conversations", command(t, withPeople, "", people(fields{}, identity("ann"), identity("busy"))))
+	require.Equal(t, 50214, failure.Twilio)
+	require.Equal(t, "participants[1].identity", failure.Field)
 }
 
 func TestOfTwentyConversationsWithOnePairAndNewPeopleExactlyOneBegins(t *testing.T) {
