@@ -69,10 +69,6 @@ func TestAddParticipant(t *testing.T) {
 		{name: "a WhatsApp participant", given: created(), when: add(withPair(waErin, waUs)), then: sms(5, waErin, waUs), again: sidTaken},
 		{name: "a channel of its own", given: created(), when: add(withPair("fax:1", "fax:2")), then: sms(5, "fax:1", "fax:2"), again: sidTaken},
 		{name: "an e-mail participant", given: created(), when: add(withPair("a@example.org", "us@example.org")), then: sms(5, "a@example.org", "us@example.org"), again: sidTaken},
-		{name: "an e-mail participant in copy, with a name", given: created(), when: add(withLevel("a@example.org", "CC", "Ann")),
-			then: joined(5, "", events.Binding{Type: "email", Address: "a@example.org", ProxyAddress: "us@example.org", Level: "cc", Name: "Ann"}), again: sidTaken},
-		{name: "an e-mail participant with the longest name alone", given: created(), when: add(withLevel("a@example.org", "", strings.Repeat("é", 256))),
-			then: joined(5, "", events.Binding{Type: "email", Address: "a@example.org", ProxyAddress: "us@example.org", Name: strings.Repeat("é", 256)}), again: sidTaken},
 		{name: "the same person through another proxy", given: history(created(), sms(1, alice, proxy)), when: add(withPair(alice, proxy2)), then: sms(5, alice, proxy2), again: sidTaken},
 		{name: "chat needs no Messaging Service", given: noService, when: add(withIdentity("ann")), then: chat(5, "ann"), again: sidTaken},
 
@@ -93,11 +89,6 @@ func TestAddParticipant(t *testing.T) {
 		refused("an address that is only a prefix", created(), withPair("fax:", "fax:2"), invalid("address_invalid", "address", 50407)),
 		refused("a WhatsApp address without a number", created(), withPair("whatsapp:erin", waUs), invalid("address_invalid", "address", 50407)),
 		refused("half an e-mail address", created(), withPair("@example.org", "us@example.org"), invalid("address_invalid", "address", 50407)),
-		refused("a level of nothing", created(), withLevel("a@example.org", "bcc", ""), invalid("level_invalid", "level", 50420)),
-		refused("a long name", created(), withLevel("a@example.org", "to", strings.Repeat("x", 257)), invalid("name_too_long", "name", 50420)),
-		refused("a level outside e-mail", created(), func(c *conversation.AddParticipant) { c.Address, c.ProxyAddress, c.Level = alice, proxy, "to" }, invalid("binding_not_email", "level", 50420)),
-		refused("a name in chat", created(), func(c *conversation.AddParticipant) { c.Identity, c.Name = "ann", "Ann" }, invalid("binding_not_email", "level", 50420)),
-		refused("a name beside a projected address", created(), func(c *conversation.AddParticipant) { c.ProjectedAddress, c.Name = proxy, "Ann" }, invalid("binding_not_email", "level", 50420)),
 		refused("a proxy that is none", created(), withPair(alice, "+0123"), invalid("proxy_address_invalid", "proxy_address", 50408)),
 		refused("a proxy nobody can answer to", created(), withPair(alice, "ACME 24"), invalid("proxy_address_unsupported", "proxy_address", 50453)),
 		refused("address and proxy the same", created(), withPair(alice, alice), invalid("address_equals_proxy", "proxy_address", 50409)),
@@ -135,6 +126,21 @@ func TestAddParticipant(t *testing.T) {
 		refused("a proxy joins a group", group, withPair(bob, proxy2), unready("group_mixed", "proxy_address", 50435)),
 		refused("a group member joins proxies", history(created(), sms(1, alice, proxy)), withPair(bob, ""), unready("group_mixed", "address", 50435)),
 		refused("a group too big", group, func(c *conversation.AddParticipant) { c.Address, c.Limits.GroupSize = bob, 2 }, toomany("group_too_big", "", 50436)),
+	})
+}
+
+func TestAddEmailParticipant(t *testing.T) {
+	taken := exists("participant_exists", "sid", 50433)
+	run(t, []row{
+		{name: "an e-mail participant in copy, with a name", given: created(), when: newParticipant(5, withLevel("a@example.org", "CC", "Ann")),
+			then: joined(5, "", events.Binding{Type: "email", Address: "a@example.org", ProxyAddress: "us@example.org", Level: "cc", Name: "Ann"}), again: taken},
+		{name: "an e-mail participant with the longest name alone", given: created(), when: newParticipant(5, withLevel("a@example.org", "", strings.Repeat("é", 256))),
+			then: joined(5, "", events.Binding{Type: "email", Address: "a@example.org", ProxyAddress: "us@example.org", Name: strings.Repeat("é", 256)}), again: taken},
+		{name: "a level of nothing", given: created(), when: newParticipant(5, withLevel("a@example.org", "bcc", "")), no: invalid("level_invalid", "level", 50420)},
+		{name: "a long name", given: created(), when: newParticipant(5, withLevel("a@example.org", "to", strings.Repeat("x", 257))), no: invalid("name_too_long", "name", 50420)},
+		{name: "a level outside e-mail", given: created(), when: newParticipant(5, func(c *conversation.AddParticipant) { c.Address, c.ProxyAddress, c.Level = alice, proxy, "to" }), no: invalid("binding_not_email", "level", 50420)},
+		{name: "a name in chat", given: created(), when: newParticipant(5, func(c *conversation.AddParticipant) { c.Identity, c.Name = "ann", "Ann" }), no: invalid("binding_not_email", "level", 50420)},
+		{name: "a name beside a projected address", given: created(), when: newParticipant(5, func(c *conversation.AddParticipant) { c.ProjectedAddress, c.Name = proxy, "Ann" }), no: invalid("binding_not_email", "level", 50420)},
 	})
 }
 
