@@ -7,10 +7,11 @@ import (
 )
 
 // CheckLength refuses a text of more than limit characters. The code is the
-// field's name and _too_long.
+// field's name, without the path to it, and _too_long.
 func CheckLength(text string, limit int, field string, twilio int) error {
 	if utf8.RuneCountInString(text) > limit {
-		return Refuse(InvalidArgument, field+"_too_long", field, twilio, "%s is limited to %d characters", field, limit)
+		name := field[strings.LastIndexByte(field, '.')+1:]
+		return Refuse(InvalidArgument, name+"_too_long", field, twilio, "%s is limited to %d characters", field, limit)
 	}
 	return nil
 }

@@ -67,6 +67,7 @@ func TestCheckAttributes(t *testing.T) {
 func TestCheckLengthCountsCharacters(t *testing.T) {
 	require.NoError(t, domain.CheckLength(strings.Repeat("é", 4), 4, "name", 50003))
 	requireRefused(t, domain.CheckLength(strings.Repeat("é", 5), 4, "name", 50003), "name_too_long", "name", 50003)
+	requireRefused(t, domain.CheckLength("ab", 1, "push.name", 50003), "name_too_long", "push.name", 50003)
 }
 
 func requireRefused(t *testing.T, err error, code, field string, twilio int) {

@@ -54,6 +54,8 @@ func TestNothingIsDoneToAnAccountThatIsNotThere(t *testing.T) {
 	run(t, []row{
 		{name: "configure", when: configure(account.Configure{}), no: missing},
 		{name: "add a messaging service", when: account.AddMessagingService{At: at, Sid: mg}, no: missing},
+		{name: "set its token", when: account.SetAuthToken{At: at, Hash: "h", Secret: secret}, no: missing},
+		{name: "configure webhooks", when: account.ConfigureWebhooks{At: at, Method: ptr("GET")}, no: missing},
 	})
 }
 

@@ -153,7 +153,7 @@ func checkAddress(addressType, address string) error {
 		return domain.Refuse(domain.InvalidArgument, "address_missing", "address", 50411, "The address is empty")
 	}
 	number, whatsapp := strings.CutPrefix(address, "whatsapp:")
-	wellFormed := len(address) <= 256 && !strings.ContainsFunc(address, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
+	wellFormed := len(address) <= 256 && domain.ValidText(address) && !strings.ContainsFunc(address, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
 	switch addressType {
 	case "sms":
 		wellFormed = wellFormed && (phoneNumber(address) || digits(address, 3, 8))

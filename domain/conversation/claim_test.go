@@ -22,6 +22,19 @@ func groupClaim(numbers string) conversation.Claim {
 	return conversation.Claim{Kind: "group", Scope: ac, Value: numbers, Ref: ch}
 }
 
+func mediaClaim(n int, media string) conversation.Claim {
+	return conversation.Claim{Kind: "media", Scope: is, Value: media, Ref: im(n)}
+}
+
+// attached is a message with media.
+func attached(n int, media ...string) []events.Event {
+	e := events.MessageAdded{Message: im(n), Index: int64(n), Author: "x", DateCreated: t0, DateUpdated: t0, At: t0}
+	for _, sid := range media {
+		e.Media = append(e.Media, events.Media{Media: sid, ContentType: "image/png"})
+	}
+	return []events.Event{e}
+}
+
 func named(name string) func(*events.ConversationCreated) {
 	return func(e *events.ConversationCreated) { e.UniqueName = name }
 }
@@ -60,6 +73,14 @@ func TestClaims(t *testing.T) {
 		{"another projected number makes another group", group, bound(2, "ann", events.Binding{Type: "sms", ProjectedAddress: proxy2}), []conversation.Claim{groupClaim(alice + "," + carol + "," + proxy2)}},
 		{"an identity for a projected number does not", history(created(), native(1, carol), projected(2, "", proxy), native(3, alice)), bound(2, "ann", events.Binding{Type: "sms", ProjectedAddress: proxy}), nil},
 		{"messages claim nothing", group, posted(1, 0, alice, mb(3)), nil},
+		{"but their media", created(), attached(1, me(1), me(2)), []conversation.Claim{mediaClaim(1, me(1)), mediaClaim(1, me(2))}},
+		{"media of one that wakes the conversation too", created(inState("inactive")), history(attached(1, me(1)), moved("inactive", "active")), []conversation.Claim{mediaClaim(1, me(1))}},
+		{"who goes with a message claims nothing", history(created(), attached(1, me(1))), erased(1), nil},
+		{"created with a group, only the whole of it", nil, history(created(named("n")), native(1, carol), native(2, alice), projected(3, "ann", proxy), projected(4, "", proxy2)),
+			[]conversation.Claim{nameClaim("n"), groupClaim(alice + "," + carol + "," + proxy2 + "," + proxy)}},
+		{"created with too few for a group", nil, history(created(), native(1, carol), native(2, alice)), nil},
+		{"created with people of all kinds", nil, history(created(), chat(1, "ann"), sms(2, alice, proxy), sms(3, bob, proxy), sms(4, alice, proxy2)),
+			[]conversation.Claim{pairClaim(2, alice, proxy), pairClaim(3, bob, proxy), pairClaim(4, alice, proxy2)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := fold(c.before)
@@ -115,6 +136,34 @@ func TestHolds(t *testing.T) {
 	})
 }
 
+func TestMediaIsHeldByAMessageThatIsThere(t *testing.T) {
+	given := history(created(), attached(1, me(1)), attached(2, me(2)))
+	for _, c := range []struct {
+		name            string
+		es              []events.Event
+		holds, attached bool
+	}{
+		{"while its message is there", nil, true, true},
+		{"while another one goes", erased(2), true, true},
+		{"closing keeps it", closed(), true, true},
+		{"its message takes it along, and it is not attached again", erased(1), false, true},
+		{"so does the conversation", gone(), false, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := fold(history(given, c.es))
+			require.Equal(t, c.holds, s.Holds(mediaClaim(1, me(1))))
+			require.Equal(t, c.attached, s.Attached(me(1)))
+		})
+	}
+	s := fold(given)
+	require.False(t, s.Attached(me(3)))
+	require.False(t, s.Holds(mediaClaim(1, me(3))))
+	require.True(t, s.Holds(conversation.Claim{Kind: "media", Scope: is, Value: me(1), Ref: me(1)}), "whoever asks")
+	require.False(t, s.Holds(conversation.Claim{Kind: "media", Scope: ac, Value: me(1), Ref: im(1)}), "in its service")
+	require.False(t, conversation.State{}.Holds(conversation.Claim{Kind: "media"}))
+	require.False(t, conversation.State{}.Attached(""))
+}
+
 func TestTaken(t *testing.T) {
 	r := conversation.Taken(nameClaim("n"), ch)
 	require.Equal(t, "Conversation with provided unique name already exists", r.Message)
@@ -127,6 +176,10 @@ func TestTaken(t *testing.T) {
 	r = conversation.Taken(groupClaim("x"), ch)
 	require.Contains(t, r.Message, ch)
 	requireRefusal(t, exists("group_taken", "address", 50438), r)
+
+	r = conversation.Taken(mediaClaim(1, me(1)), ch)
+	require.Contains(t, r.Message, me(1))
+	requireRefusal(t, exists("media_attached", "media", 50508), r)
 }
 
 func TestAPairTakenInTheConversationItselfNamesIt(t *testing.T) {

@@ -83,6 +83,11 @@ func badIndex(field, message string) error {
 }
 
 func setNotificationLevel(s State, c SetNotificationLevel) ([]events.Event, error) {
+	return s.setLevel(c, "level")
+}
+
+// setLevel is setNotificationLevel for a command that has the level in a field.
+func (s State) setLevel(c SetNotificationLevel, field string) ([]events.Event, error) {
 	if err := s.found(); err != nil {
 		return nil, err
 	}
@@ -96,7 +101,7 @@ func setNotificationLevel(s State, c SetNotificationLevel) ([]events.Event, erro
 	case !ok:
 		return nil, participantNotFound(c.Participant)
 	case level != levelDefault && level != levelMuted:
-		return nil, invalid("notification_level_invalid", "level", 50210, "%.40q is not a notification level", c.Level)
+		return nil, invalid("notification_level_invalid", field, 50210, "%.40q is not a notification level", c.Level)
 	case level == cmp.Or(p.Level, levelDefault):
 		return nil, nil
 	}
@@ -107,7 +112,8 @@ func setNotificationLevel(s State, c SetNotificationLevel) ([]events.Event, erro
 // depend on each other.
 func updateUserConversation(s State, c UpdateUserConversation) (es []events.Event, err error) {
 	if c.NotificationLevel != nil {
-		es, err = setNotificationLevel(s, SetNotificationLevel{Issue: c.Issue, Participant: c.Participant, Level: *c.NotificationLevel})
+		level := SetNotificationLevel{Issue: c.Issue, Participant: c.Participant, Level: *c.NotificationLevel}
+		es, err = s.setLevel(level, "notification_level")
 		if err != nil {
 			return nil, err
 		}

@@ -15,9 +15,7 @@ import (
 func TestAddMessage(t *testing.T) {
 	given := history(created(), chat(1, "ann"), sms(2, alice, proxy), sms(3, bob, proxy))
 	hx := domain.SID("HX", "1")
-	me := func(n int) events.Media {
-		return events.Media{Media: domain.SID("ME", fmt.Sprint(n)), ContentType: "image/png", Size: 1}
-	}
+	me := func(n int) events.Media { return events.Media{Media: me(n), ContentType: "image/png", Size: 1} }
 	send := func(change func(*conversation.AddMessage)) conversation.Command {
 		c := conversation.AddMessage{Issue: by(2), Sid: im(5), Body: "hi"}
 		change(&c)

@@ -1,6 +1,7 @@
 package conversation_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"testing"
@@ -22,8 +23,9 @@ type model struct {
 	since            time.Time
 	removed          bool
 	members          map[string]bool
-	live             map[string]bool // messages
-	last             int64           // greatest index seen
+	live             map[string]bool   // messages
+	attached         map[string]string // media, to the message that has or had it
+	last             int64             // greatest index seen
 }
 
 // machine runs both side by side.
@@ -162,6 +164,40 @@ func (m *machine) Post(t *rapid.T) {
 	m.activity()
 }
 
+// Attach posts a message with a file, which no other one may have or have had.
+func (m *machine) Attach(t *rapid.T) {
+	file := events.Media{Media: me(rapid.IntRange(1, 6).Draw(t, "media"))}
+	uploaded := map[string]conversation.Upload{}
+	want := m.expect(true)
+	switch rapid.SampledFrom([]string{"uploaded", "uploaded", "imported", "gone", "unknown"}).Draw(t, "kind") {
+	case "uploaded":
+		uploaded[file.Media] = conversation.Upload{File: &events.Media{Media: file.Media, ContentType: "a/b"}}
+	case "imported":
+		file.ContentType = "a/b"
+	case "gone":
+		uploaded[file.Media] = conversation.Upload{}
+		want = cmp.Or(want, 50507)
+	default:
+		want = cmp.Or(want, 50507)
+	}
+	if _, attached := m.attached[file.Media]; attached && want == 0 {
+		want = 50508
+	}
+	m.count++
+	es := m.decide(t, conversation.AddMessage{Issue: m.issue(), Sid: im(m.count), Media: []events.Media{file}, Uploaded: uploaded}, want)
+	if want != 0 {
+		return
+	}
+	_, index := conversation.OutcomeOf(es)
+	m.last, m.live[im(m.count)], m.attached[file.Media] = *index, true, im(m.count)
+	m.activity()
+}
+
+// Begin tries to create what is there already, or was.
+func (m *machine) Begin(t *rapid.T) {
+	m.decide(t, together(nil, withIdentity("ann")), 20409)
+}
+
 func (m *machine) Erase(t *rapid.T) {
 	sid := im(rapid.IntRange(1, 40).Draw(t, "message"))
 	want := m.expect(false)
@@ -211,6 +247,11 @@ func (m *machine) Check(t *rapid.T) {
 	require.Equal(t, m.since, sinceOf(m))
 	require.Equal(t, m.removed, m.s.Removed())
 	require.Len(t, m.s.Participants, len(m.members))
+	for n := range 7 {
+		message, attached := m.attached[me(n)]
+		require.Equal(t, attached, m.s.Attached(me(n)))
+		require.Equal(t, m.live[message] && !m.removed, m.s.Holds(mediaClaim(n, me(n))))
+	}
 	var again conversation.State
 	for _, e := range m.log {
 		name, data, err := events.Vocabulary().Encode(e)
@@ -230,12 +271,36 @@ func sinceOf(m *machine) time.Time {
 	return m.since
 }
 
+// begin creates the conversation: with people in it, or else without.
+func (m *machine) begin(t *rapid.T) {
+	m.state = rapid.SampledFrom([]string{"active", "inactive"}).Draw(t, "state")
+	begin := func(c *conversation.Create) { c.State = m.state }
+	var people []func(*conversation.AddParticipant)
+	members, want := map[string]bool{}, 0
+	for _, identity := range rapid.SliceOfN(rapid.SampledFrom([]string{"ann", "bea", "cem", "dan"}), 0, 11).Draw(t, "people") {
+		people = append(people, withIdentity(identity))
+		if members[identity] {
+			want = 50433
+		}
+		members[identity] = true
+	}
+	if len(people) > 10 {
+		want = 50426
+	}
+	m.decide(t, together(begin, people...), want)
+	if want != 0 {
+		m.decide(t, newConversation(begin), 0)
+		return
+	}
+	m.members, m.count = members, len(people)
+}
+
 func TestRandomHistoriesFollowTheModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := &machine{now: t0, model: model{
-			state: "active", since: t0, last: -1, members: map[string]bool{}, live: map[string]bool{},
+			state: "active", since: t0, last: -1, members: map[string]bool{}, live: map[string]bool{}, attached: map[string]string{},
 		}}
-		m.decide(t, newConversation(nil), 0)
+		m.begin(t)
 		t.Repeat(rapid.StateMachineActions(m))
 	})
 }

@@ -27,6 +27,12 @@ func withPair(address, proxy string) func(*conversation.AddParticipant) {
 	return func(c *conversation.AddParticipant) { c.Address, c.ProxyAddress = address, proxy }
 }
 
+func withLevel(address, level, name string) func(*conversation.AddParticipant) {
+	return func(c *conversation.AddParticipant) {
+		c.Address, c.ProxyAddress, c.Level, c.Name = address, "us@example.org", level, name
+	}
+}
+
 func TestAddParticipant(t *testing.T) {
 	taken := exists("participant_exists", "identity", 50433)
 	sidTaken := exists("participant_exists", "sid", 50433)
@@ -120,6 +126,21 @@ func TestAddParticipant(t *testing.T) {
 		refused("a proxy joins a group", group, withPair(bob, proxy2), unready("group_mixed", "proxy_address", 50435)),
 		refused("a group member joins proxies", history(created(), sms(1, alice, proxy)), withPair(bob, ""), unready("group_mixed", "address", 50435)),
 		refused("a group too big", group, func(c *conversation.AddParticipant) { c.Address, c.Limits.GroupSize = bob, 2 }, toomany("group_too_big", "", 50436)),
+	})
+}
+
+func TestAddEmailParticipant(t *testing.T) {
+	taken := exists("participant_exists", "sid", 50433)
+	run(t, []row{
+		{name: "an e-mail participant in copy, with a name", given: created(), when: newParticipant(5, withLevel("a@example.org", "CC", "Ann")),
+			then: joined(5, "", events.Binding{Type: "email", Address: "a@example.org", ProxyAddress: "us@example.org", Level: "cc", Name: "Ann"}), again: taken},
+		{name: "an e-mail participant with the longest name alone", given: created(), when: newParticipant(5, withLevel("a@example.org", "", strings.Repeat("é", 256))),
+			then: joined(5, "", events.Binding{Type: "email", Address: "a@example.org", ProxyAddress: "us@example.org", Name: strings.Repeat("é", 256)}), again: taken},
+		{name: "a level of nothing", given: created(), when: newParticipant(5, withLevel("a@example.org", "bcc", "")), no: invalid("level_invalid", "level", 50420)},
+		{name: "a long name", given: created(), when: newParticipant(5, withLevel("a@example.org", "to", strings.Repeat("x", 257))), no: invalid("name_too_long", "name", 50420)},
+		{name: "a level outside e-mail", given: created(), when: newParticipant(5, func(c *conversation.AddParticipant) { c.Address, c.ProxyAddress, c.Level = alice, proxy, "to" }), no: invalid("binding_not_email", "level", 50420)},
+		{name: "a name in chat", given: created(), when: newParticipant(5, func(c *conversation.AddParticipant) { c.Identity, c.Name = "ann", "Ann" }), no: invalid("binding_not_email", "level", 50420)},
+		{name: "a name beside a projected address", given: created(), when: newParticipant(5, func(c *conversation.AddParticipant) { c.ProjectedAddress, c.Name = proxy, "Ann" }), no: invalid("binding_not_email", "level", 50420)},
 	})
 }
 

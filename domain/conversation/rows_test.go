@@ -128,6 +128,7 @@ func at(minutes int) time.Time { return t0.Add(time.Duration(minutes) * time.Min
 func mb(n int) string { return domain.SID("MB", fmt.Sprint(n)) }
 func im(n int) string { return domain.SID("IM", fmt.Sprint(n)) }
 func wh(n int) string { return domain.SID("WH", fmt.Sprint(n)) }
+func me(n int) string { return domain.SID("ME", fmt.Sprint(n)) }
 
 func ptr[T any](v T) *T { return &v }
 

@@ -1,6 +1,7 @@
 package conversation_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -10,117 +11,84 @@ import (
 	"github.com/parley-engine/parley/events"
 )
 
-// beginning is a conversation that is to begin with people.
-func beginning(state string, people ...conversation.AddParticipant) conversation.CreateWithParticipants {
-	c := conversation.CreateWithParticipants{Conversation: conversation.Create{
-		Issue: conversation.Issue{At: t0}, Sid: ch, Account: ac, Service: is, DefaultMessagingService: mg, State: state,
-	}}
-	for i, p := range people {
-		p.Issue, p.Sid = conversation.Issue{At: t0}, mb(i+1)
-		p.GroupMMS = true
-		c.Participants = append(c.Participants, p)
+// together is a new conversation with people, who have the SIDs mb(1), mb(2), …
+func together(change func(*conversation.Create), people ...func(*conversation.AddParticipant)) conversation.CreateWithParticipants {
+	c := conversation.CreateWithParticipants{Conversation: newConversation(change)}
+	for i, person := range people {
+		c.Participants = append(c.Participants, newParticipant(i+1, person))
 	}
 	return c
 }
 
 func TestCreateWithParticipants(t *testing.T) {
-	ann := conversation.AddParticipant{Identity: "ann"}
-	al := conversation.AddParticipant{Address: alice, ProxyAddress: proxy}
-	var crowd []conversation.AddParticipant
-	for i := range 11 {
-		crowd = append(crowd, conversation.AddParticipant{Identity: string(rune('a' + i))})
+	again := exists("conversation_exists", "sid", 20409)
+	ann, bea, pair := withIdentity("ann"), withIdentity("bea"), withPair(alice, proxy)
+	crowd := func(n int) (people []func(*conversation.AddParticipant)) {
+		for i := range n {
+			people = append(people, withIdentity(fmt.Sprint(i+1)))
+		}
+		return people
 	}
-	there := exists("conversation_exists", "sid", 20409)
-	users := beginning("", ann)
-	users.Conversation.Issue = user(0, "ann", []string{"createConversation", "addParticipant"}, nil)
+	ten := created()
+	for i := range 10 {
+		ten = append(ten, chat(i+1, fmt.Sprint(i+1))...)
+	}
+	refused := func(name string, r no, people ...func(*conversation.AddParticipant)) row {
+		return row{name: name, when: together(nil, people...), no: r}
+	}
 	run(t, []row{
-		{name: "with nobody it is a conversation", when: beginning(""), then: created(), again: there},
-		{name: "with people it is one at once", when: beginning("", ann, al), then: history(created(), chat(1, "ann"), sms(2, alice, proxy)), again: there},
-		{name: "it stays inactive if that was asked for", when: beginning("inactive", ann), then: history(created(inState("inactive")), chat(1, "ann")), again: there},
-		{name: "a group MMS is one at once", when: beginning("", conversation.AddParticipant{Address: alice}, conversation.AddParticipant{Address: bob}, conversation.AddParticipant{ProjectedAddress: proxy}),
-			then: history(created(), native(1, alice), native(2, bob), projected(3, "", proxy)), again: there},
-		{name: "a conversation that is there", given: created(), when: beginning("", ann), no: there},
-		{name: "too many", when: beginning("", crowd...), no: invalid("too_many_participants", "participants", 50426)},
-		{name: "the same person twice", when: beginning("", ann, ann), no: exists("participant_exists", "participants[1].identity", 50433)},
-		{name: "the same pair twice", when: beginning("", al, al), no: exists("address_pair_taken", "participants[1].address", 50425)},
-		{name: "somebody who cannot be", when: beginning("", ann, conversation.AddParticipant{}), no: invalid("identity_missing", "participants[1].identity", 50204)},
-		{name: "a state that is none", when: beginning("closed", ann), no: invalid("state_closed_at_creation", "state", 50384)},
-		{name: "as a user", when: users, no: forbidden("server_side_only", "", 50107)},
+		{name: "people of every kind, in their order", when: together(nil, ann, pair, withPair(alice, proxy2)),
+			then: history(created(), chat(1, "ann"), sms(2, alice, proxy), sms(3, alice, proxy2)), again: again},
+		{name: "nobody", when: together(nil), then: created(), again: again},
+		{name: "ten people", when: together(nil, crowd(10)...), then: ten, again: again},
+		{name: "a group", when: together(nil, withPair(carol, ""), withPair(alice, ""), func(c *conversation.AddParticipant) { c.Identity, c.ProjectedAddress = "ann", proxy }),
+			then: history(created(), native(1, carol), native(2, alice), projected(3, "ann", proxy)), again: again},
+		{name: "who joins does not wake what is to begin inactive", when: together(func(c *conversation.Create) { c.State = "inactive" }, ann, pair),
+			then: history(created(inState("inactive")), chat(1, "ann"), sms(2, alice, proxy)), again: again},
+		{name: "a conversation that is there", given: created(), when: together(nil, ann), no: again},
+		{name: "a conversation that was removed", given: history(created(), gone()), when: together(nil, ann), no: again},
+
+		refused("eleven people", invalid("too_many_participants", "participants", 50426), crowd(11)...),
+		{name: "a thousand people are refused before they are looked at", when: together(func(c *conversation.Create) { c.State = "x" }, crowd(1000)...), no: invalid("too_many_participants", "participants", 50426)},
+		{name: "what is wrong with the conversation is said first", when: together(func(c *conversation.Create) { c.State = "closed" }, pair, pair), no: invalid("state_closed_at_creation", "state", 50384)},
+		refused("an identity twice", exists("participant_exists", "participants[2].identity", 50433), ann, bea, ann),
+		refused("a pair twice", exists("address_pair_taken", "participants[2].address", 50425), pair, ann, pair),
+		refused("a SID twice", exists("participant_exists", "participants[1].sid", 50433), ann, func(c *conversation.AddParticipant) { c.Sid, c.Identity = mb(1), "bea" }),
+		refused("the last one is nobody", invalid("identity_missing", "participants[1].identity", 50204), ann, func(*conversation.AddParticipant) {}),
+		refused("a pair beside a group", unready("group_mixed", "participants[1].address", 50435), pair, withPair(bob, "")),
+		refused("a role that is not there", missing("role_not_found", "participants[0].role", 50101), func(c *conversation.AddParticipant) { c.Identity, c.Role = "ann", rl }),
+		refused("one too many of a limit names the person", toomany("too_many_non_chat_participants", "participants[1]", 50422), pair,
+			func(c *conversation.AddParticipant) {
+				c.Address, c.ProxyAddress, c.Limits.NonChatParticipants = bob, proxy, 1
+			}),
+		{name: "outside chat a Messaging Service is needed", when: together(func(c *conversation.Create) { c.DefaultMessagingService = "" }, ann, pair), no: unready("messaging_service_missing", "participants[1]", 50373)},
+		{name: "it is not for users, whatever they may", when: together(func(c *conversation.Create) {
+			c.Issue = user(0, "ann", []string{"createConversation", "joinConversation", "addParticipant", "addNonChatParticipant"}, nil)
+		}, ann), no: forbidden("server_side_only", "", 50107)},
 	})
 }
 
-func TestABeginningClaimsEverythingAtOnce(t *testing.T) {
-	c := beginning("", conversation.AddParticipant{Address: alice}, conversation.AddParticipant{Address: bob},
-		conversation.AddParticipant{Address: carol}, conversation.AddParticipant{ProjectedAddress: proxy})
-	c.Conversation.UniqueName = "four"
-	es, err := conversation.Decide(conversation.State{}, c)
+func TestTheClockOfAConversationWithPeopleBeginsOnce(t *testing.T) {
+	es, err := conversation.Decide(conversation.State{}, together(func(c *conversation.Create) {
+		c.State, c.Timers = "inactive", &events.Timers{Inactive: "PT10M", Closed: "PT20M"}
+	}, withIdentity("ann")))
 	require.NoError(t, err)
-	var kinds []string
-	for _, claim := range conversation.Claims(conversation.State{}, es) {
-		kinds = append(kinds, claim.Kind)
-		require.True(t, fold(es).Holds(claim), claim.Kind)
-	}
-	require.Equal(t, []string{conversation.ClaimUniqueName, conversation.ClaimGroup}, kinds, "of the groups on the way none counts")
+	due, state, ok := fold(es).NextDue()
+	require.True(t, ok)
+	require.Equal(t, at(20), due)
+	require.Equal(t, events.StateClosed, state)
 }
 
-func TestMediaIsHeldByTheMessageThatHasIt(t *testing.T) {
-	me := domain.SID("ME", "1")
-	file := events.Media{Media: me, ContentType: "image/png", Filename: "a.png", Size: 7}
-	send := conversation.AddMessage{Issue: by(2), Sid: im(1), Media: []events.Media{{Media: me, ContentType: "text/html", Size: 1}},
-		Uploaded: map[string]conversation.Upload{me: {File: &file}}}
-	es, err := conversation.Decide(fold(created()), send)
-	require.NoError(t, err)
-	require.Equal(t, []events.Media{file}, es[0].(events.MessageAdded).Media, "what it is was said when it was uploaded")
-	claims := conversation.Claims(fold(created()), es)
-	require.Equal(t, []conversation.Claim{{Kind: conversation.ClaimMedia, Scope: is, Value: me, Ref: im(1)}}, claims)
-	s := fold(history(created(), es))
-	require.True(t, s.Holds(claims[0]))
-	require.True(t, s.Attached(me))
+func TestTogetherRefusalGivesOnlyTakenPairsAnotherCode(t *testing.T) {
+	require.NoError(t, conversation.TogetherRefusal(nil))
+	require.Equal(t, fmt.Errorf("broken"), conversation.TogetherRefusal(fmt.Errorf("broken")))
 
-	send.Sid = im(2)
-	_, err = conversation.Decide(s, send)
-	requireRefusal(t, exists("media_attached", "media.0.media", 50508), err)
-	s = foldOn(s, []events.Event{events.MessageRemoved{Message: im(1), At: at(3)}})
-	require.False(t, s.Holds(claims[0]), "it can be cleared away")
-	require.True(t, s.Attached(me), "but not attached again")
-	_, err = conversation.Decide(s, send)
-	requireRefusal(t, exists("media_attached", "media.0.media", 50508), err)
-}
+	pair := conversation.Taken(pairClaim(1, alice, proxy), ch)
+	requireRefusal(t, exists("address_pair_taken", "address", 50425), conversation.TogetherRefusal(pair))
+	requireRefusal(t, exists("address_pair_taken", "address", 50425), conversation.TogetherRefusal(fmt.Errorf("wrapped: %w", pair)))
+	require.Equal(t, 50416, pair.Twilio, "what is given is not changed")
 
-func TestUpdateUserConversation(t *testing.T) {
-	given := history(created(), chat(1, "ann"), posted(1, 0, "x", ""))
-	read := func(level *string, index *int64) conversation.UpdateUserConversation {
-		return conversation.UpdateUserConversation{Issue: by(2), Participant: "ann", NotificationLevel: level, LastReadIndex: index}
+	for _, other := range []*domain.Refusal{conversation.Taken(nameClaim("n"), ch), conversation.Taken(groupClaim("x"), ch)} {
+		require.Same(t, other, conversation.TogetherRefusal(other))
 	}
-	unread := conversation.UpdateUserConversation{Issue: by(2), Participant: "ann", ClearLastRead: true}
-	both := unread
-	both.LastReadIndex = ptr(int64(0))
-	muted := events.NotificationLevelSet{Participant: mb(1), Level: "muted", At: at(2)}
-	seen := events.ReadHorizonMoved{Participant: mb(1), Index: 0, ReadAt: at(2), At: at(2)}
-	run(t, []row{
-		{name: "both", given: given, when: read(ptr("muted"), ptr(int64(0))), then: []events.Event{muted, seen}},
-		{name: "one", given: given, when: read(nil, ptr(int64(0))), then: []events.Event{seen}},
-		{name: "neither", given: given, when: read(nil, nil)},
-		{name: "all unread again", given: history(given, []events.Event{seen}), when: unread, then: []events.Event{events.ReadHorizonMoved{Participant: mb(1), Index: -1, At: at(2)}}},
-		{name: "a bad index takes the level with it", given: given, when: read(ptr("muted"), ptr(int64(9))), no: invalid("read_index_invalid", "last_read_message_index", 50421)},
-		{name: "moved and cleared", given: given, when: both, no: invalid("read_index_invalid", "clear_last_read", 50421)},
-		{name: "nobody's", given: given, when: conversation.UpdateUserConversation{Participant: "zoe"}, no: missing("participant_not_found", "participant", 50432)},
-		{name: "somebody else's, as a user", given: history(given, chat(2, "bea")), when: conversation.UpdateUserConversation{Issue: user(2, "bea", nil, nil), Participant: "ann", LastReadIndex: ptr(int64(0))},
-			no: forbidden("permission_denied", "", 50107)},
-		{name: "of a conversation that is gone", given: history(given, gone()), when: read(nil, ptr(int64(0))), no: missing("conversation_not_found", "", 20404)},
-	})
-}
-
-func TestOnlyEMailHasLevelsAndNames(t *testing.T) {
-	add := func(level, name, address, proxy string) conversation.AddParticipant {
-		return conversation.AddParticipant{Issue: by(2), Sid: mb(1), Address: address, ProxyAddress: proxy, Level: level, Name: name}
-	}
-	mail := events.Binding{Type: "email", Address: "ann@x.example", ProxyAddress: "us@x.example", Level: "cc", Name: "Ann"}
-	want := joined(1, "", mail)[0].(events.ParticipantAdded)
-	want.DateCreated, want.DateUpdated, want.At = at(2), at(2), at(2)
-	run(t, []row{
-		{name: "an e-mail participant", given: created(), when: add("CC", "Ann", mail.Address, mail.ProxyAddress), then: []events.Event{want}, again: exists("participant_exists", "sid", 50433)},
-		{name: "an SMS participant", given: created(), when: add("to", "", alice, proxy), no: invalid("binding_not_email", "level", 50420)},
-		{name: "a level that is none", given: created(), when: add("bcc", "", mail.Address, mail.ProxyAddress), no: invalid("level_invalid", "level", 50420)},
-	})
 }

@@ -16,6 +16,8 @@ import (
 // MaxSize bounds a file, in bytes (reference 4.2).
 const MaxSize = 150 << 20
 
+const maxContentType = 256 // bytes, parameters included
+
 // State is a file. The zero State does not exist.
 type State struct {
 	Media       string
@@ -101,7 +103,7 @@ func decideCreate(s State, c Create) ([]events.Event, error) {
 
 func check(c Create) error {
 	switch {
-	case !contentType.MatchString(c.ContentType):
+	case len(c.ContentType) > maxContentType || !contentType.MatchString(c.ContentType):
 		return domain.Refuse(domain.InvalidArgument, "media_type_invalid", "content_type", 50511, "%.100q is not a content type", c.ContentType)
 	case c.Size < 0 || c.Size > MaxSize:
 		return domain.Refuse(domain.InvalidArgument, "media_too_large", "size", 50512, "Media is at most %d bytes", MaxSize)

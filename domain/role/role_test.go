@@ -76,6 +76,8 @@ func TestRemove(t *testing.T) {
 	run(t, []row{
 		{name: "a role", given: created, when: role.Remove{At: at}, then: []events.Event{events.RoleRemoved{At: at}}, again: missing},
 		{name: "a role that is not there", when: role.Remove{At: at}, no: missing},
+		{name: "a role that was removed", given: removed, when: role.Remove{At: at, InUse: true}, no: missing},
+		{name: "a role somebody has", given: created, when: role.Remove{At: at, InUse: true}, no: no{domain.FailedPrecondition, "role_in_use", "", 20409}},
 	})
 	require.True(t, fold(created).Exists())
 	require.False(t, fold(removed).Exists())

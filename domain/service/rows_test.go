@@ -59,6 +59,7 @@ func requireRefusal(t *testing.T, want no, err error) {
 	require.ErrorAs(t, err, &r)
 	require.Equal(t, want, no{r.Kind, r.Code, r.Field, r.Twilio})
 	require.NotEmpty(t, r.Message)
+	require.Regexp(t, `^[a-z][a-z0-9_]*$`, r.Code)
 }
 
 func fold(es []events.Event) (s service.State) {

@@ -79,6 +79,8 @@ func TestRemove(t *testing.T) {
 	run(t, []row{
 		{name: "a service", given: created, when: service.Remove{At: at}, then: []events.Event{events.ServiceRemoved{At: at}}, again: missing},
 		{name: "a service that is not there", when: service.Remove{At: at}, no: missing},
+		{name: "the account's default service", given: created, when: service.Remove{At: at, Default: true}, no: no{domain.FailedPrecondition, "service_is_default", "", 20409}},
+		{name: "a service that was removed", given: removed, when: service.Remove{At: at, Default: true}, no: missing},
 	})
 	require.True(t, fold(created).Exists())
 	require.False(t, fold(removed).Exists())
@@ -88,4 +90,6 @@ func TestCommandsHaveNames(t *testing.T) {
 	require.Equal(t, "service.create", service.Create{}.CommandType())
 	require.Equal(t, "service.configure", service.Configure{}.CommandType())
 	require.Equal(t, "service.remove", service.Remove{}.CommandType())
+	require.Equal(t, "service.configure-webhooks", service.ConfigureWebhooks{}.CommandType())
+	require.Equal(t, "service.configure-notifications", service.ConfigureNotifications{}.CommandType())
 }

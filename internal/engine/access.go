@@ -203,7 +203,7 @@ func (e *Engine) Place(ctx context.Context, accountSid, serviceSid string) (Plac
 // one of its sub-accounts.
 func (e *Engine) ActFor(ctx context.Context, acting, accountSid string) error {
 	var allowed bool
-	if domain.IsSID("AC", accountSid) {
+	if domain.IsSID("AC", acting) && domain.IsSID("AC", accountSid) { // no account is the parent of all that have none
 		err := e.accounts.glance(ctx, accountSid, func(s account.State) {
 			allowed = s.Exists() && (s.Account == acting || s.Parent == acting)
 		})

@@ -211,7 +211,7 @@ func (a *aggregates[S]) transact(ctx context.Context, r *request, id string, d d
 		}
 		outcome = Outcome{CommandID: r.ID, Aggregate: id, Revision: int64(after.Revision), Position: after.Position, Events: []string{}}
 		if repeated != nil {
-			decided, err = a.recall(ctx, stream, *repeated)
+			decided, err = a.recall(ctx, r, stream, *repeated)
 			outcome.Revision, outcome.Position, outcome.Repeated = int64(repeated.Last), repeated.Position, true
 		}
 		outcome.tell(id, decided, d.made)
@@ -227,8 +227,9 @@ func claimsOf[S any](d decision[S], before S, es []events.Event) []claim {
 	return d.claims(before, es)
 }
 
-// recall reads again what a command wrote.
-func (a *aggregates[S]) recall(ctx context.Context, stream string, d done) ([]events.Event, error) {
+// recall reads again what a command wrote, and where: a repeat is not decided, so
+// nothing else settles its account and service.
+func (a *aggregates[S]) recall(ctx context.Context, r *request, stream string, d done) ([]events.Event, error) {
 	var es []events.Event
 	for recorded, err := range a.log.ReadStream(ctx, stream, d.First, store.Forwards) {
 		if err != nil {
@@ -242,6 +243,7 @@ func (a *aggregates[S]) recall(ctx context.Context, stream string, d done) ([]ev
 			return nil, fmt.Errorf("read %s revision %d: %w", stream, recorded.Revision, err)
 		}
 		es = append(es, event)
+		r.Account, r.Service = recorded.Metadata.Account, recorded.Metadata.Service
 	}
 	return es, nil
 }

@@ -220,10 +220,11 @@ func (e *Engine) do(ctx context.Context, op operation, r *request) (Outcome, err
 	return outcome, err
 }
 
-// subordinate does a command that another one needs done.
+// subordinate does a command that another one, which is done, needs done. That
+// one was in time, so its deadline is met.
 func (e *Engine) subordinate(ctx context.Context, r *request, name, aggregate string, fields interface{ CommandType() string }) error {
 	sub := r.sub(name, fields.CommandType(), aggregate)
-	sub.Actor, sub.Fields = events.Actor{Kind: events.ActorSystem}, fields
+	sub.Actor, sub.Fields, sub.Deadline = events.Actor{Kind: events.ActorSystem}, fields, time.Time{}
 	_, err := e.do(ctx, e.operations[sub.Type], sub)
 	return err
 }

@@ -28,16 +28,20 @@ type desk struct {
 	now time.Time
 }
 
-func newDesk(t *testing.T, log store.Log) *desk {
+func newDesk(t *testing.T, log store.Log, change ...func(*engine.Options)) *desk {
 	t.Helper()
 	d := &desk{t: t, log: log, now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}
-	d.Engine = engine.New(log, &engine.Options{DefaultAccount: account, Now: d.clock})
+	options := &engine.Options{DefaultAccount: account, Now: d.clock}
+	for _, c := range change {
+		c(options)
+	}
+	d.Engine = engine.New(log, options)
 	return d
 }
 
-func openDesk(t *testing.T) *desk {
+func openDesk(t *testing.T, change ...func(*engine.Options)) *desk {
 	t.Helper()
-	d := newDesk(t, memstore.New())
+	d := newDesk(t, memstore.New(), change...)
 	d.must("account.create", account, map[string]any{})
 	return d
 }
