@@ -8,8 +8,8 @@ import (
 	"github.com/parley-engine/parley/events"
 )
 
-// maxTogether is how many people a conversation can begin with.
-const maxTogether = 10
+// MaxTogether is how many people a conversation can begin with.
+const MaxTogether = 10
 
 // createWithParticipants decides one thing after the other, each on what the
 // former ones make of the state. There is no moment at which somebody could see
@@ -18,8 +18,8 @@ func createWithParticipants(s State, c CreateWithParticipants) ([]events.Event, 
 	if err := serverOnly(c.Conversation.Caller, "", "create a conversation with participants"); err != nil {
 		return nil, err
 	}
-	if len(c.Participants) > maxTogether {
-		return nil, invalid("too_many_participants", "participants", 50426, "A conversation begins with at most %d participants", maxTogether)
+	if len(c.Participants) > MaxTogether {
+		return nil, invalid("too_many_participants", "participants", 50426, "A conversation begins with at most %d participants", MaxTogether)
 	}
 	es, err := create(s, c.Conversation)
 	if err != nil {

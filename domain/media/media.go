@@ -41,15 +41,17 @@ type Command interface {
 
 // Create says that the bytes are there.
 type Create struct {
-	At          time.Time `json:"-"`
-	Account     string    `json:"-"`
-	Service     string    `json:"-"`
-	Sid         string    `json:"sid,omitempty" schema:"sid=ME"`
-	ContentType string    `json:"content_type" schema:"required,max=256"`
-	Filename    string    `json:"filename,omitempty" schema:"max=256"`
-	Size        int64     `json:"size" schema:"required"` // bytes
-	SHA256      string    `json:"sha256" schema:"required,max=64"`
-	Author      string    `json:"author,omitempty" schema:"max=256"`
+	At time.Time `json:"-"`
+	// Caller is who uploads; a user does it in his own name.
+	Caller      domain.Caller `json:"-"`
+	Account     string        `json:"-"`
+	Service     string        `json:"-"`
+	Sid         string        `json:"sid,omitempty" schema:"sid=ME"`
+	ContentType string        `json:"content_type" schema:"required,max=256"`
+	Filename    string        `json:"filename,omitempty" schema:"max=256"`
+	Size        int64         `json:"size" schema:"required"` // bytes
+	SHA256      string        `json:"sha256" schema:"required,max=64"`
+	Author      string        `json:"author,omitempty" schema:"max=256"`
 }
 
 // Remove ends a file that no message has.
@@ -94,6 +96,12 @@ func decideCreate(s State, c Create) ([]events.Event, error) {
 	}
 	if err := cmp.Or(check(c), domain.CheckLength(c.Filename, 256, "filename", 20422), domain.CheckLength(c.Author, 256, "author", 50310)); err != nil {
 		return nil, err
+	}
+	if c.Caller.Identity != "" {
+		if c.Author != "" && c.Author != c.Caller.Identity {
+			return nil, domain.Refuse(domain.PermissionDenied, "server_side_only", "author", 50107, "A user cannot upload in another name")
+		}
+		c.Author = c.Caller.Identity
 	}
 	return []events.Event{events.MediaCreated{
 		Media: c.Sid, Account: c.Account, Service: c.Service, ContentType: c.ContentType, Filename: c.Filename,

@@ -103,7 +103,7 @@ func (e *Engine) accountExists(ctx context.Context, r *request) error {
 
 func (e *Engine) seal(secret []byte) (string, error) {
 	if e.options.Vault == nil {
-		return "", unavailable("no_vault", "There is no key to keep secrets with", nil)
+		return "", domain.Refuse(domain.FailedPrecondition, "no_vault", "", 20500, "There is no key to keep secrets with")
 	}
 	return e.options.Vault.Seal(secret)
 }

@@ -23,6 +23,10 @@ func runCreateMedia(ctx context.Context, e *Engine, r *request, c media.Create) 
 	}
 	r.Aggregate = sidFor(r, "ME", firstOf(r.Aggregate, c.Sid))
 	c.Account, c.Service, c.Sid = r.Account, r.Service, r.Aggregate
+	var err error
+	if c.Caller, err = e.caller(ctx, r); err != nil {
+		return Outcome{}, err
+	}
 	return e.media.transact(ctx, r, r.Aggregate, decision[media.State]{
 		decide: func(s media.State) ([]events.Event, error) {
 			c.At = r.at

@@ -112,6 +112,13 @@ func TestUsersUploadAndOnlyTheServerRemoves(t *testing.T) {
 	create.Actor = events.Actor{Kind: events.ActorUser, ID: "alice"}
 	file, err := d.Execute(t.Context(), create)
 	require.NoError(t, err)
+	other := command(t, "media.create", "", fields{"content_type": "image/png", "size": 5, "sha256": strings.Repeat("ab", 32), "author": "bob"})
+	other.Actor = create.Actor
+	require.Equal(t, 50107, d.refused("server_side_only", other).Twilio)
+	for r, err := range d.log.ReadStream(t.Context(), "media-"+file.Sid, 1, store.Forwards) {
+		require.NoError(t, err)
+		require.Contains(t, string(r.Data), `"author":"alice"`, "a user uploads in his own name")
+	}
 	remove := command(t, "media.remove", file.Sid, fields{})
 	remove.Actor = create.Actor
 	require.Equal(t, 50107, d.refused("permission_denied", remove).Twilio)

@@ -43,6 +43,9 @@ func (e *Engine) fillTogether(ctx context.Context, r *request, c *conversation.C
 		Account: r.Account, Service: r.Service,
 		MessagingService: firstOf(c.Conversation.MessagingService, c.Conversation.DefaultMessagingService),
 	}
+	if len(c.Participants) > conversation.MaxTogether {
+		return nil // for the domain to refuse
+	}
 	for i := range c.Participants {
 		p := &c.Participants[i]
 		if p.Sid == "" {
