@@ -69,11 +69,14 @@ func TestFullDiskLosesNothingThatWasAcknowledged(t *testing.T) {
 	<-server.ended
 	require.Equal(t, exitFailure, server.cmd.ProcessState.ExitCode())
 	require.Regexp(t, `(?m)^error: log: .*disk (is full|failed)`, server.errOut.String())
+
+	fillUp(t, filler+"-2") // what the shutdown gave back would do for a start
 	_, errOut, code := parley(t, "serve", "--data", dir)
 	require.Equal(t, exitFailure, code)
 	require.Contains(t, errOut, "error: ")
 
 	require.NoError(t, os.Remove(filler))
+	require.NoError(t, os.Remove(filler+"-2"))
 	serving(t, dir, "--log-level", "error")
 	client = dial(t, dir)
 	again := client.add(t, made.Outcome.Sid, acknowledged+1)
