@@ -245,9 +245,9 @@ func TestConversationsOfARemovedServiceAreNotFound(t *testing.T) {
 	d.advance(time.Minute)
 	_, _, err = d.Advance(t.Context(), ch, d.clock())
 	require.NoError(t, err)
-	clear := command(t, "conversation.remove", ch, fields{})
-	clear.Actor = events.Actor{Kind: events.ActorSystem}
-	_, err = d.Execute(t.Context(), clear)
+	away := command(t, "conversation.remove", ch, fields{})
+	away.Actor = events.Actor{Kind: events.ActorSystem}
+	_, err = d.Execute(t.Context(), away)
 	require.NoError(t, err)
 	require.Equal(t, []string{"conversation.created.v1", "conversation.participant-added.v2", "conversation.state-changed.v1", "conversation.removed.v1"},
 		d.types(events.Stream(events.CategoryConversation, ch)))
