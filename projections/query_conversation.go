@@ -177,7 +177,7 @@ func (q *Queries) Webhook(ctx context.Context, service, conversation, sid string
 }
 
 func (w *Webhook) within(c Conversation) {
-	w.AccountSid, w.ChatServiceSid, w.ConversationSid = c.AccountSid, c.ChatServiceSid, c.Sid
+	w.AccountSid, w.ChatServiceSid, w.ConversationSid, w.Revision = c.AccountSid, c.ChatServiceSid, c.Sid, c.LastRevision
 }
 
 // OpenConversations counts the conversations of an identity that are not

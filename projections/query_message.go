@@ -118,5 +118,5 @@ func (q *Queries) Receipt(ctx context.Context, service, conversation, messageSid
 }
 
 func (r *Receipt) within(c Conversation, m Message) {
-	r.AccountSid, r.ChatServiceSid, r.ConversationSid, r.MessageSid = c.AccountSid, c.ChatServiceSid, c.Sid, m.Sid
+	r.AccountSid, r.ChatServiceSid, r.ConversationSid, r.MessageSid, r.Revision = c.AccountSid, c.ChatServiceSid, c.Sid, m.Sid, c.LastRevision
 }

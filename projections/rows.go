@@ -236,6 +236,7 @@ type Receipt struct {
 	ChannelMessageSid string    `json:"channel_message_sid,omitempty"`
 	Status            string    `json:"status"`
 	ErrorCode         int64     `json:"error_code"`
+	Revision          uint64    `json:"-"` // of the conversation
 	DateCreated       time.Time `json:"date_created"`
 	DateUpdated       time.Time `json:"date_updated"`
 }
@@ -250,6 +251,7 @@ type Webhook struct {
 	ConversationSid string         `json:"conversation_sid"`
 	Target          string         `json:"target"`
 	Configuration   events.Webhook `json:"configuration"`
+	Revision        uint64         `json:"-"` // of the conversation
 	DateCreated     time.Time      `json:"date_created"`
 	DateUpdated     time.Time      `json:"date_updated"`
 }

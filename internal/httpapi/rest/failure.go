@@ -135,6 +135,9 @@ func problemOfFailure(f *engine.Failure, path string) problem {
 	if isOfPath(f, p.code) {
 		p.status, p.code, p.message = http.StatusNotFound, 20404, notFound(path).message
 	}
+	if f.Code == "sid_malformed" && namesPath(f.Field) {
+		return notFound(path) // what is no SID names nothing, as for a read
+	}
 	return p
 }
 

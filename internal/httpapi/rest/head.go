@@ -43,6 +43,6 @@ func seconds(d time.Duration) string {
 // routable reports whether the router takes the path as it is: it would answer
 // others with a redirect, which the helper libraries do not follow.
 func routable(r *http.Request) bool {
-	p := r.URL.Path
+	p := r.URL.EscapedPath() // an encoded slash is part of a name
 	return strings.HasPrefix(p, "/") && path.Clean(p) == p && r.Method != http.MethodConnect
 }

@@ -177,6 +177,7 @@ func (c *call) showReceipt(conversation string) error {
 	if err := c.found(err, row.AccountSid, row.ChatServiceSid); err != nil {
 		return err
 	}
+	c.revised(row.Revision)
 	return c.answer(c.receiptBody(row))
 }
 

@@ -48,8 +48,11 @@ type Config struct {
 	Actions *ratelimit.Limiter
 	// MaxMedia bounds an upload, in bytes. Zero: the domain's limit.
 	MaxMedia int64
-	Logger   *slog.Logger     // nil discards
-	Now      func() time.Time // nil: time.Now
+	// MaxWait bounds how long a request waits for the read models. Zero: the
+	// constant of that name.
+	MaxWait time.Duration
+	Logger  *slog.Logger     // nil discards
+	Now     func() time.Time // nil: time.Now
 }
 
 // Files keeps the bytes of media under their hash.
@@ -60,7 +63,7 @@ type Files interface {
 	File(sha256 string) (io.ReadSeekCloser, error)
 }
 
-// MaxWait bounds how long a request waits for the read models.
+// MaxWait is the bound of Config.MaxWait that is usual.
 const MaxWait = 5 * time.Second
 
 // api is the handler's working form of Config.
@@ -77,6 +80,9 @@ func New(c Config) http.Handler {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.MaxWait <= 0 {
+		c.MaxWait = MaxWait
 	}
 	a := &api{Config: c, mux: http.NewServeMux(), pages: newPages(c.Stamp)}
 	for _, r := range table() {
@@ -130,7 +136,7 @@ func (t *timed) Unwrap() http.ResponseWriter { return t.ResponseWriter }
 
 // unknown answers for paths and methods that are not in the table.
 func (a *api) unknown(w http.ResponseWriter, r *http.Request) {
-	if allowed := a.allowed(r); allowed != "" {
+	if allowed := a.allowed(r); allowed != "" && routable(r) {
 		w.Header().Set("Allow", allowed)
 		writeProblem(w, problem{status: http.StatusMethodNotAllowed, code: 20004, message: "Method not allowed"})
 		return

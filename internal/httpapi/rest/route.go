@@ -191,12 +191,12 @@ func (c *call) waitFor() error {
 	return c.wait(position)
 }
 
-// wait is bounded by MaxWait.
+// wait is bounded by Config.MaxWait.
 func (c *call) wait(position events.Position) error {
 	if position.IsZero() {
 		return nil
 	}
-	ctx, cancel := contextWithin(c.r, MaxWait)
+	ctx, cancel := contextWithin(c.r, c.MaxWait)
 	defer cancel()
 	if err := c.Wait(ctx, position); err != nil {
 		c.Logger.Warn("read models are behind", "position", position, "err", err)
@@ -228,6 +228,9 @@ func (c *call) command(aggregate string, fields command) (engine.Outcome, error)
 	}
 	if do.ExpectedRevision, err = ifMatch(c.r); err != nil {
 		return engine.Outcome{}, err
+	}
+	if aggregate == "" && do.ExpectedRevision != nil {
+		return engine.Outcome{}, tagMismatch("What is yet to be made has no ETag")
 	}
 	outcome, err := c.Engine.Execute(c.r.Context(), do)
 	if err != nil {
@@ -276,10 +279,13 @@ func ifMatch(r *http.Request) (*int64, error) {
 	tag := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(header, "W/"), `"`), `"`)
 	revision, err := strconv.ParseInt(tag, 10, 64)
 	if err != nil || revision < 0 {
-		return nil, problem{status: http.StatusPreconditionFailed, code: 20409, message: "If-Match is not an ETag of this resource",
-			details: details{Code: "version_conflict", Field: "If-Match"}}
+		return nil, tagMismatch("If-Match is not an ETag of this resource")
 	}
 	return &revision, nil
+}
+
+func tagMismatch(message string) problem {
+	return problem{status: http.StatusPreconditionFailed, code: 20409, message: message, details: details{Code: "version_conflict", Field: "If-Match"}}
 }
 
 // traceparent passes a W3C trace context on if it looks like one.

@@ -48,6 +48,7 @@ func (c *call) showWebhook(conversation, sid string) error {
 	if err := c.found(err, row.AccountSid, row.ChatServiceSid); err != nil {
 		return err
 	}
+	c.revised(row.Revision)
 	return c.answer(c.webhookBody(row))
 }
 

@@ -166,13 +166,19 @@ func (w *world) send(r *http.Request) reply {
 	response, err := w.server.Client().Do(r)
 	require.NoError(w.t, err)
 	defer func() { _ = response.Body.Close() }()
-	data, err := io.ReadAll(response.Body)
-	require.NoError(w.t, err)
-	got := reply{status: response.StatusCode, header: response.Header, text: string(data)}
-	if strings.HasPrefix(response.Header.Get("Content-Type"), "application/json") && r.Method != http.MethodHead {
-		require.NoError(w.t, json.Unmarshal(data, &got.body), string(data))
-	}
+	got := readReply(w.t, response)
 	require.NoError(w.t, checkOwn(r, got), "%s %s: %s", r.Method, r.URL.Path, got.text)
+	return got
+}
+
+func readReply(t testing.TB, response *http.Response) reply {
+	t.Helper()
+	data, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	got := reply{status: response.StatusCode, header: response.Header, text: string(data)}
+	if strings.HasPrefix(response.Header.Get("Content-Type"), "application/json") && len(data) > 0 {
+		require.NoError(t, json.Unmarshal(data, &got.body), string(data))
+	}
 	return got
 }
 
@@ -185,6 +191,8 @@ func (w *world) must(method, path string, form url.Values, headers ...string) re
 }
 
 func (r reply) str(key string) string { s, _ := r.body[key].(string); return s }
+
+func (r reply) code() int { n, _ := r.body["code"].(float64); return int(n) }
 
 type testFiles struct{ store *blob.Store }
 
