@@ -101,7 +101,7 @@ func accountRotate() *cobra.Command {
 func accountRevoke() *cobra.Command {
 	c := &cobra.Command{
 		Use: "revoke ACCOUNT", Short: "Take an account's auth token away", Args: cobra.ExactArgs(1),
-		Long:    "Take an account's auth token away. Its API keys still work; account rotate gives it\nanother token.",
+		Long:    "Take an account's auth token away. Its API keys still work; account rotate gives it\nanother token. For the folder's own account secrets/auth-token is emptied.",
 		Example: "  parley account revoke AC…",
 	}
 	data := dataFlag(c)
@@ -109,6 +109,12 @@ func accountRevoke() *cobra.Command {
 		outcome, err := execute(c.Context(), folder(*data), args[0], args[0], account.SetAuthToken{})
 		if err != nil {
 			return err
+		}
+		if own, err := folder(*data).knownAccount(); err != nil || own == args[0] {
+			// Not removed: a start without the file makes another token.
+			if err := errors.Join(err, folder(*data).keepAuthToken("")); err != nil {
+				return err
+			}
 		}
 		return printJSON(c.OutOrStdout(), issued{Sid: args[0], Events: outcome.Events})
 	}

@@ -46,7 +46,7 @@ func (f folder) endpoints() string { return f.path("endpoints.json") }
 // error does not look like an empty engine.
 func (f folder) exists() error {
 	if _, err := os.Stat(f.log()); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s is not a data folder of Parley: it has no log.db", f)
+		return fmt.Errorf("%s is not a data folder of Parley: it has no log.db; --data or PARLEY_DATA names one", f)
 	} else if err != nil {
 		return err
 	}

@@ -133,7 +133,8 @@ their timers say so.
 
 Start with:
   parley demo                              see the main job, checked step by step
-  parley serve --data ./data               run the engine
+  export PARLEY_DATA=./data                the folder; or --data with every command
+  parley serve                             run the engine, and in another terminal:
   parley command send conversation.create --set friendly_name=Order
   parley conversation list
 

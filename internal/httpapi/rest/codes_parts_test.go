@@ -157,7 +157,7 @@ func messageLines() []line {
 		refused(50506, 400, "media_missing", message(params{"MediaSid": ""})),
 		refused(50507, 404, "media_not_found", message(params{"MediaSid": nothing("ME")})),
 		refused(50508, 409, "media_attached", func(s *stage) error {
-			upload := s.must("POST", "/v1/Services/"+s.home()+"/Media", form("a", "b"))
+			upload := s.must("POST", "/v1/Services/"+s.home()+"/Media", form("a", "b"), "Content-Type", "image/png")
 			s.do("CreateConversationMessage", []string{s.open}, params{"MediaSid": upload.str("sid")})
 			return s.call("CreateConversationMessage", []string{s.with()}, params{"MediaSid": upload.str("sid")})
 		}),

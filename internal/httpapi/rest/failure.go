@@ -135,10 +135,18 @@ func problemOfFailure(f *engine.Failure, path string) problem {
 	if isOfPath(f, p.code) {
 		p.status, p.code, p.message = http.StatusNotFound, 20404, notFound(path).message
 	}
-	if f.Code == "sid_malformed" && namesPath(f.Field) {
-		return notFound(path) // what is no SID names nothing, as for a read
-	}
+	p.inHeaders(f.Kind)
 	return p
+}
+
+// inHeaders names what a request has instead of what the command has.
+func (p *problem) inHeaders(kind string) {
+	switch kind {
+	case engine.KindVersionConflict:
+		p.message, p.details.Field = "If-Match is not the ETag of what is there now", "If-Match"
+	case engine.KindIdempotencyConflict:
+		p.message, p.details.Field = "The Idempotency-Key was used for another request", "Idempotency-Key"
+	}
 }
 
 // isOfPath reports whether a failure says that what the path names is not there;

@@ -323,10 +323,10 @@ func judgeMessages(j *judge) {
 	require.EqualValues(j.t, 1, system["index"])
 	j.attributes(system, "{}")
 
-	upload := j.must("POST", "/v1/Services/"+j.home()+"/Media?Filename=cat.png", form("a", "b"))
+	upload := j.must("POST", "/v1/Services/"+j.home()+"/Media?Filename=cat.png", form("a", "b"), "Content-Type", "image/png")
 	media := j.do("CreateConversationMessage", []string{in}, params{"MediaSid": upload.str("sid")})
 	require.Nil(j.t, media["body"])
-	require.Equal(j.t, []any{map[string]any{"sid": upload.str("sid"), "size": float64(3), "content_type": "application/x-www-form-urlencoded", "filename": "cat.png"}}, media["media"])
+	require.Equal(j.t, []any{map[string]any{"sid": upload.str("sid"), "size": float64(3), "content_type": "image/png", "filename": "cat.png"}}, media["media"])
 	content := j.do("CreateConversationMessage", []string{in}, params{"ContentSid": "HX" + strings.Repeat("a", 32), "ContentVariables": `{"1":"x"}`, "Body": "ignored"})
 	require.Equal(j.t, "HX"+strings.Repeat("a", 32), content["content_sid"])
 

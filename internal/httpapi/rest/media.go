@@ -114,8 +114,8 @@ func createMedia(c *call) error {
 		return err
 	}
 	contentType := c.r.Header.Get("Content-Type")
-	if _, _, err := mime.ParseMediaType(contentType); err != nil {
-		return invalidParameter(50511, "Content-Type", "The upload's Content-Type is missing or malformed")
+	if err := checkUploadType(contentType); err != nil {
+		return err
 	}
 	limit := int64(media.MaxSize)
 	if c.MaxMedia > 0 {
@@ -135,6 +135,19 @@ func createMedia(c *call) error {
 		return err
 	}
 	return c.showMedia(outcome.Sid)
+}
+
+// checkUploadType refuses what HTTP clients send when they were not told what the
+// file is, or wrap it: what is kept would not be what was meant.
+func checkUploadType(contentType string) error {
+	name, _, err := mime.ParseMediaType(contentType)
+	switch {
+	case err != nil:
+		return invalidParameter(50511, "Content-Type", "The upload's Content-Type is missing or malformed")
+	case name == "application/x-www-form-urlencoded", name == "multipart/form-data":
+		return invalidParameter(50511, "Content-Type", "An upload is the file's bytes alone, with the file's own Content-Type")
+	}
+	return nil
 }
 
 // ErrTooLarge is what Files returns for what is over the limit.

@@ -108,6 +108,8 @@ func TestUploadsThatAreNone(t *testing.T) {
 		{"", "a/b", "123456789", 413, 50512},
 		{"", "", "x", 400, 50511},
 		{"", "nonsense", "x", 400, 50511},
+		{"", "application/x-www-form-urlencoded", "x", 400, 50511},
+		{"", "multipart/form-data; boundary=b", "x", 400, 50511},
 		{"", "text/html;\x01", "x", 400, 50511},
 		{"?Filename=../../etc/passwd", "a/b", "x", 400, 20422},
 		{"?Filename=" + strings.Repeat("x", 300), "a/b", "x", 400, 20422},
