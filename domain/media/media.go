@@ -27,6 +27,7 @@ type State struct {
 	Filename    string
 	Size        int64
 	SHA256      string
+	Author      string
 	Removed     bool
 }
 
@@ -128,7 +129,7 @@ func Evolve(s State, e events.Event) State {
 	switch e := e.(type) {
 	case events.MediaCreated:
 		s = State{Media: e.Media, Account: e.Account, Service: e.Service, ContentType: e.ContentType,
-			Filename: e.Filename, Size: e.Size, SHA256: e.SHA256}
+			Filename: e.Filename, Size: e.Size, SHA256: e.SHA256, Author: e.Author}
 	case events.MediaRemoved:
 		s.Removed = true
 	case events.ReservationLost: // only moves the revision

@@ -80,7 +80,7 @@ func TestCreate(t *testing.T) {
 		{name: "a name over 256 characters", when: named(strings.Repeat("x", 257)), no: invalid("filename_too_long", "filename", 20422)},
 		{name: "an author over 256 characters", when: create(func(c *media.Create) { c.Author = strings.Repeat("x", 257) }), no: invalid("author_too_long", "author", 50310)},
 	})
-	require.Equal(t, media.State{Media: me, Account: ac, Service: is, ContentType: "image/png", Filename: "cat.png", Size: 3, SHA256: sum}, fold(created))
+	require.Equal(t, media.State{Media: me, Account: ac, Service: is, ContentType: "image/png", Filename: "cat.png", Size: 3, SHA256: sum, Author: "ann"}, fold(created))
 }
 
 // A parameter may be of any length that is left of 256 characters.

@@ -84,7 +84,7 @@ func (c *client) sayOverREST(ctx context.Context) error {
 		switch {
 		case err == nil && status == http.StatusCreated:
 			outcome, err := restOutcome(header)
-			outcome.CommandID = rest.CommandID(c.rest.place, http.MethodPost, path, key)
+			outcome.CommandID = rest.CommandID(c.rest.place, "", http.MethodPost, path, c.common, key)
 			c.ledger.ack(ack{c.number, outcome})
 			return err
 		case err == nil && status < http.StatusInternalServerError:

@@ -54,8 +54,9 @@ func runRemoveMedia(ctx context.Context, e *Engine, r *request, c media.Remove) 
 	})
 }
 
-// uploads looks up the media of a message in the conversation's lane.
-func (e *Engine) uploads(ctx context.Context, s conversation.State, named []events.Media) (map[string]conversation.Upload, error) {
+// uploads looks up the media of a message in the conversation's lane. What somebody
+// else uploaded is not there for a user.
+func (e *Engine) uploads(ctx context.Context, s conversation.State, caller domain.Caller, named []events.Media) (map[string]conversation.Upload, error) {
 	if len(named) == 0 {
 		return nil, nil
 	}
@@ -67,7 +68,8 @@ func (e *Engine) uploads(ctx context.Context, s conversation.State, named []even
 		err := e.media.glance(ctx, m.Media, func(f media.State) {
 			switch {
 			case f.Media == "": // never uploaded
-			case !f.Exists() || f.Account != s.Account || f.Service != s.Service:
+			case !f.Exists() || f.Account != s.Account || f.Service != s.Service,
+				caller.Identity != "" && f.Author != caller.Identity:
 				found[m.Media] = conversation.Upload{}
 			default:
 				found[m.Media] = conversation.Upload{File: &events.Media{Media: f.Media, ContentType: f.ContentType, Filename: f.Filename, Size: f.Size}}

@@ -142,7 +142,7 @@ func conversationOperations() []operation {
 		}),
 		onConversation(func(ctx context.Context, e *Engine, r *request, s conversation.State, c *conversation.AddMessage, i conversation.Issue) (err error) {
 			c.Issue, c.Sid = i, sidFor(r, "IM", c.Sid)
-			c.Uploaded, err = e.uploads(ctx, s, c.Media)
+			c.Uploaded, err = e.uploads(ctx, s, i.Caller, c.Media)
 			return err
 		}),
 		onConversation(func(_ context.Context, _ *Engine, _ *request, _ conversation.State, c *conversation.EditMessage, i conversation.Issue) error {

@@ -142,6 +142,22 @@ func TestARemovalThatBrokeOffGoesOnWithTheSameCommand(t *testing.T) {
 	require.Equal(t, []bool{false}, after.present("alice", ch))
 }
 
+// A client that has no id to repeat finds the user gone; what is left of him goes.
+func TestARemovalThatBrokeOffGoesOnWithAnotherCommand(t *testing.T) {
+	d, m := memberDesk(t, memstore.New())
+	d.must("account.create", account, fields{})
+	ch := d.must(withPeople, "", people(fields{}, identity("alice"))).Sid
+	alice := d.user("alice")
+	m.failed = errors.New("not there yet")
+	_, err := d.Execute(t.Context(), command(t, "user.remove", alice, fields{}))
+	require.ErrorIs(t, err, m.failed)
+	require.Equal(t, []bool{true}, d.present("alice", ch))
+	m.failed = nil
+	_, err = d.Execute(t.Context(), command(t, "user.remove", alice, fields{}))
+	require.Equal(t, "user_not_found", engine.AsFailure(err).Code)
+	require.Equal(t, []bool{false}, d.present("alice", ch))
+}
+
 // A read model may be behind, and somebody else be quicker.
 func TestWhatIsLeftAlreadyDoesNotStopARemoval(t *testing.T) {
 	d, m := memberDesk(t, memstore.New())

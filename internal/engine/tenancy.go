@@ -121,27 +121,31 @@ func runUpdateUser(ctx context.Context, e *Engine, r *request, c user.Update) (O
 
 // runRemoveUser takes the user's participants out after it, so that nothing is
 // lost when the removal is refused. A crash in between leaves participants behind;
-// the same command again goes on.
+// the same command again, or another one, which finds no user, goes on.
 func runRemoveUser(ctx context.Context, e *Engine, r *request, c user.Remove) (Outcome, error) {
 	caller, err := e.callerOnUser(ctx, r)
 	if err != nil {
 		return Outcome{}, err
 	}
 	var identity string
+	var gone bool
 	outcome, err := e.onUser(ctx, r, r.Aggregate, func(s user.State) (_ []events.Event, err error) {
 		if err = e.ownedBy(r, s.Account, s.Service, "user"); err != nil {
 			return nil, err
 		}
-		c.Issue = user.Issue{At: r.at, Caller: caller}
+		c.Issue, gone = user.Issue{At: r.at, Caller: caller}, !s.Exists()
 		return user.Decide(s, c)
 	})
-	if err != nil || e.options.Memberships == nil {
+	if err != nil && !gone || e.options.Memberships == nil {
 		return outcome, err
 	}
 	if err := e.users.glance(ctx, r.Aggregate, func(s user.State) { identity, r.Account, r.Service = s.Identity, s.Account, s.Service }); err != nil {
 		return Outcome{}, err
 	}
-	return outcome, e.removeMemberships(ctx, r, identity)
+	if failed := e.removeMemberships(ctx, r, identity); failed != nil {
+		return outcome, failed
+	}
+	return outcome, err
 }
 
 func (e *Engine) removeMemberships(ctx context.Context, r *request, identity string) error {

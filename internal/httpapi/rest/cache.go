@@ -38,6 +38,8 @@ const (
 	pageBytes   = 64 << 20 // in all
 	pageEntries = 1 << 16
 	largestPage = 256 << 10 // bytes; a larger one is not kept
+
+	longestQuery = 256 // bytes; the answer to a longer one is not kept
 )
 
 func newPages(stamp func(string) projections.Stamp) *pages {
@@ -45,7 +47,7 @@ func newPages(stamp func(string) projections.Stamp) *pages {
 		return nil
 	}
 	p := &pages{stamp: stamp}
-	kept, err := simplelru.NewLRU(pageEntries, func(_ pageKey, page keptPage) { p.bytes -= len(page.body) })
+	kept, err := simplelru.NewLRU(pageEntries, func(k pageKey, page keptPage) { p.bytes -= size(k, page) })
 	if err != nil {
 		panic(err) // only for a size below one
 	}
@@ -68,16 +70,21 @@ func (p *pages) put(k pageKey, page keptPage) {
 	defer p.mu.Unlock()
 	p.kept.Remove(k)
 	p.kept.Add(k, page)
-	p.bytes += len(page.body)
+	p.bytes += size(k, page)
 	for p.bytes > pageBytes {
 		p.kept.RemoveOldest()
 	}
 }
 
+func size(k pageKey, page keptPage) int {
+	const rest = 256 // of an entry, about
+	return len(k.root) + len(k.address) + len(page.body) + rest
+}
+
 // kept answers a read about a conversation from what is kept, or makes the answer
 // and keeps it. Whether the caller may read was settled before.
 func (c *call) kept(conversation string, answer func() error) error {
-	if c.pages == nil {
+	if c.pages == nil || len(c.r.URL.RawQuery) > longestQuery {
 		return answer()
 	}
 	k := pageKey{conversation, c.root(), c.r.URL.RequestURI(), c.place.Service}

@@ -110,7 +110,7 @@ func createMedia(c *call) error {
 	if c.Files == nil {
 		return problem{status: http.StatusServiceUnavailable, code: 20500, message: "Uploads are not set up here", details: details{Code: "no_media"}}
 	}
-	if err := c.limited(""); err != nil {
+	if err := c.mayUpload(); err != nil {
 		return err
 	}
 	contentType := c.r.Header.Get("Content-Type")
@@ -135,6 +135,17 @@ func createMedia(c *call) error {
 		return err
 	}
 	return c.showMedia(outcome.Sid)
+}
+
+// mayUpload refuses tokens of identities that are no users, and what is too much,
+// before any byte is taken.
+func (c *call) mayUpload() error {
+	if c.caller.identity != "" {
+		if _, err := c.Engine.UserSid(c.r.Context(), c.place, c.caller.identity); err != nil {
+			return forbidden("There is no user with this identity")
+		}
+	}
+	return c.limited("")
 }
 
 // checkUploadType refuses what HTTP clients send when they were not told what the

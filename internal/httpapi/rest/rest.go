@@ -51,8 +51,11 @@ type Config struct {
 	// MaxWait bounds how long a request waits for the read models. Zero: the
 	// constant of that name.
 	MaxWait time.Duration
-	Logger  *slog.Logger     // nil discards
-	Now     func() time.Time // nil: time.Now
+	// StrangerPatience is how long a body may take to arrive before it is known who
+	// sends it. Zero: ten seconds.
+	StrangerPatience time.Duration
+	Logger           *slog.Logger     // nil discards
+	Now              func() time.Time // nil: time.Now
 }
 
 // Files keeps the bytes of media under their hash.
@@ -84,6 +87,9 @@ func New(c Config) http.Handler {
 	if c.MaxWait <= 0 {
 		c.MaxWait = MaxWait
 	}
+	if c.StrangerPatience <= 0 {
+		c.StrangerPatience = strangerPatience
+	}
 	a := &api{Config: c, mux: http.NewServeMux(), pages: newPages(c.Stamp)}
 	for _, r := range table() {
 		for _, pattern := range r.patterns() {
@@ -98,6 +104,9 @@ func New(c Config) http.Handler {
 // redirect.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begun := a.Now()
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(a.StrangerPatience)) // not every connection has one
+	}
 	h := w.Header()
 	h.Set("Twilio-Request-Id", requestID())
 	if r.Header["Origin"] != nil {

@@ -127,17 +127,19 @@ func (c *call) run() (err error) {
 
 // How long a client may take to send what it announced.
 const (
-	formPatience   = 30 * time.Second
-	uploadPatience = 30 * time.Minute
+	strangerPatience = 10 * time.Second // before it is known who it is
+	formPatience     = 30 * time.Second
+	uploadPatience   = 30 * time.Minute
 )
 
-// hurry puts a limit on the time in which the body has to arrive.
+// hurry puts a limit on the time in which the body has to arrive. Whose credentials
+// do not hold has had the one of ServeHTTP.
 func (c *call) hurry() {
 	patience := formPatience
 	if c.route.raw {
 		patience = uploadPatience
 	}
-	if c.route.method == http.MethodPost {
+	if c.r.ContentLength != 0 {
 		_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(patience)) // not every connection has one
 	}
 }
@@ -223,7 +225,7 @@ func (c *call) command(aggregate string, fields command) (engine.Outcome, error)
 	}
 	var err error
 	do.Webhooks = c.hooked()
-	if do.ID, err = c.commandID(); err != nil {
+	if do.ID, err = c.commandID(aggregate); err != nil {
 		return engine.Outcome{}, err
 	}
 	if do.ExpectedRevision, err = ifMatch(c.r); err != nil {
@@ -251,7 +253,7 @@ const maxKey = 255
 
 // commandID makes the same request with the same Idempotency-Key the same
 // command; without one every request is a command of its own.
-func (c *call) commandID() (events.ID, error) {
+func (c *call) commandID(aggregate string) (events.ID, error) {
 	key := c.r.Header.Get("Idempotency-Key")
 	switch {
 	case key == "":
@@ -261,13 +263,15 @@ func (c *call) commandID() (events.ID, error) {
 		return events.ID{}, problem{status: http.StatusBadRequest, code: 20422, message: "Idempotency-Key is at most 255 bytes of text",
 			details: details{Code: "idempotency_key_invalid", Field: "Idempotency-Key"}}
 	}
-	return CommandID(c.place, c.r.Method, c.r.URL.Path, key), nil
+	return CommandID(c.place, c.caller.identity, c.r.Method, c.r.URL.Path, aggregate, key), nil
 }
 
 // CommandID returns the id of the command that a request with an Idempotency-Key
-// is, for those who look for it in the log.
-func CommandID(p engine.Place, method, path, key string) events.ID {
-	return events.NameID(strings.Join([]string{"rest", p.Account, p.Service, method, path, key}, "\x00"))
+// is, for those who look for it in the log. Keys are each user's own (identity;
+// empty for the account), and each aggregate's: the name in a path may come to mean
+// another one, and ids of events are made from those of commands.
+func CommandID(p engine.Place, identity, method, path, aggregate, key string) events.ID {
+	return events.NameID(strings.Join([]string{"rest", p.Account, p.Service, identity, method, path, aggregate, key}, "\x00"))
 }
 
 // ifMatch reads the revision a client expects an aggregate to be at.
@@ -297,14 +301,20 @@ func traceparent(r *http.Request) string {
 	return ""
 }
 
-// limited takes from the allowance of what is written to.
+// limited takes from the allowance of what is written to. Nobody can use up that of
+// others: users have one of their own for what is limited per service, and so has
+// whoever writes to a conversation that is not his.
 func (c *call) limited(conversation string) error {
-	key := "service " + c.place.Service
-	switch c.route.limit {
-	case unlimited:
+	var key string
+	switch {
+	case c.route.limit == unlimited || c.Actions == nil:
 		return nil
-	case perConversation:
+	case c.route.limit == perConversation && c.Engine.MayRead(c.r.Context(), c.place, c.caller.identity, conversation) == nil:
 		key = "conversation " + conversation
+	case c.route.limit == perService && c.caller.identity == "":
+		key = "service " + c.place.Service
+	default:
+		key = "caller " + c.place.Service + " " + c.caller.identity
 	}
 	if ok, after := c.Actions.Allow(c.Now(), key); !ok {
 		return problem{status: http.StatusTooManyRequests, code: 50063, message: "Too many actions per second", retryAfter: after,

@@ -166,8 +166,8 @@ func partRoutes() []route {
 			with(webhookParams, param{name: "Target", required: true, values: []string{"webhook", "trigger", "studio"}},
 				param{name: "Configuration.ReplayAfter", kind: integer, code: 50054})...),
 		fetch(in+"/Webhooks/{Sid}", "FetchConversationScopedWebhook", webhookBody{}, showIn("ConversationSid", (*call).showNamedWebhook)),
-		update(in+"/Webhooks/{Sid}", "UpdateConversationScopedWebhook", webhookBody{}, updateWebhook, webhookParams...),
-		remove(in+"/Webhooks/{Sid}", "DeleteConversationScopedWebhook", deleteWebhook),
+		update(in+"/Webhooks/{Sid}", "UpdateConversationScopedWebhook", webhookBody{}, updateWebhook, webhookParams...).limitedBy(perConversation),
+		remove(in+"/Webhooks/{Sid}", "DeleteConversationScopedWebhook", deleteWebhook).limitedBy(perConversation),
 	}
 }
 
@@ -198,7 +198,7 @@ func personRoutes() []route {
 
 // ownRoutes are Parley's additions.
 func ownRoutes() []route {
-	upload := create("/Media", "CreateMedia", mediaBody{}, createMedia, param{name: "Filename", max: 256}, param{name: "Author", max: 256}).forUsers()
+	upload := create("/Media", "CreateMedia", mediaBody{}, createMedia, param{name: "Filename", max: 256}, param{name: "Author", max: 256}).forUsers().limitedBy(perService)
 	upload.raw = true
 	content := fetch("/Media/{Sid}/Content", "FetchMediaContent", nil, fetchMediaContent).forUsers()
 	content.signed = true

@@ -79,7 +79,9 @@ func fetchUser(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := c.fresh(sid); err != nil {
+	// Devices and the service's settings are in it, and a user may have been made
+	// along with a participant.
+	if err := c.fresh(sid, c.place.Service); err != nil {
 		return err
 	}
 	return c.showUser(sid)
@@ -161,7 +163,7 @@ func (c *call) member() (sid, identity string, err error) {
 	if sid, err = c.user("UserSid"); err != nil {
 		return "", "", err
 	}
-	if err := c.fresh(sid); err != nil {
+	if err := c.fresh(sid, c.place.Service); err != nil {
 		return "", "", err
 	}
 	row, err := c.Models.User(c.r.Context(), c.place.Service, sid)
