@@ -179,6 +179,11 @@ func createService(c *call) error {
 
 func deleteService(c *call) error {
 	sid, err := c.inNamedService()
+	if err != nil && c.r.Header.Get("Idempotency-Key") != "" {
+		// The same request may have removed it before: that is for the engine to know.
+		sid, err = c.r.PathValue("Sid"), nil
+		c.place.Service = sid
+	}
 	if err != nil {
 		return err
 	}

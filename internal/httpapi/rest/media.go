@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"mime"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/parley-engine/parley/domain"
 	"github.com/parley-engine/parley/domain/media"
 	"github.com/parley-engine/parley/projections"
 )
@@ -85,6 +87,9 @@ func (c *call) media(sid string) (projections.Media, error) {
 	if err := c.found(err, row.AccountSid, row.ChatServiceSid); err != nil {
 		return row, err
 	}
+	if err := c.stillThere(row); err != nil {
+		return row, err
+	}
 	switch {
 	case c.caller.identity == "", row.ConversationSid == "" && row.Author == c.caller.identity:
 		return row, nil
@@ -92,6 +97,16 @@ func (c *call) media(sid string) (projections.Media, error) {
 		return row, notFound(c.r.URL.Path)
 	}
 	return row, c.Engine.MayRead(c.r.Context(), c.place, c.caller.identity, row.ConversationSid)
+}
+
+// stillThere refuses a file whose message was removed, though it may be a while
+// until the file is cleared away.
+func (c *call) stillThere(row projections.Media) error {
+	if row.MessageSid == "" {
+		return nil
+	}
+	_, err := c.Models.Message(c.r.Context(), row.ChatServiceSid, row.ConversationSid, row.MessageSid)
+	return c.found(err, c.place.Account, "")
 }
 
 func (c *call) showMedia(sid string) error {
@@ -121,12 +136,17 @@ func createMedia(c *call) error {
 	if c.MaxMedia > 0 {
 		limit = min(limit, c.MaxMedia)
 	}
-	hash, size, err := c.Files.Keep(c.r.Context(), http.MaxBytesReader(c.w, c.r.Body, limit+1), limit)
+	name := filename(c.r)
+	if !domain.ValidText(name) { // that of the disposition: decode has seen the other
+		return invalidParameter(0, "Filename", "Filename is not UTF-8 text")
+	}
+	upload := &upload{Reader: http.MaxBytesReader(c.w, c.r.Body, limit+1)}
+	hash, size, err := c.Files.Keep(c.r.Context(), upload, limit)
 	if err != nil {
-		return uploadFailed(err, limit)
+		return upload.failed(err, limit)
 	}
 	outcome, err := c.command("", media.Create{
-		ContentType: contentType, Filename: filename(c.r), Size: size, SHA256: hash, Author: otherwise(c.caller.identity, c.values.str("Author")),
+		ContentType: contentType, Filename: name, Size: size, SHA256: hash, Author: otherwise(c.caller.identity, c.values.str("Author")),
 	})
 	if err != nil {
 		return err
@@ -164,9 +184,26 @@ func checkUploadType(contentType string) error {
 // ErrTooLarge is what Files returns for what is over the limit.
 var ErrTooLarge = errors.New("the file is too large")
 
-func uploadFailed(err error, limit int64) error {
-	if errors.Is(err, ErrTooLarge) || tooLarge(err) {
+// upload tells what went wrong with the client from what went wrong here.
+type upload struct {
+	io.Reader
+	err error // of the last read, if it was more than the end
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	n, err := u.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		u.err = err
+	}
+	return n, err
+}
+
+func (u *upload) failed(err error, limit int64) error {
+	switch {
+	case errors.Is(err, ErrTooLarge), tooLarge(u.err):
 		return problem{status: http.StatusRequestEntityTooLarge, code: 50512, message: fmt.Sprintf("Media is at most %d bytes", limit), details: details{Code: "media_too_large"}}
+	case u.err != nil:
+		return unreadableBody(u.err)
 	}
 	return err
 }
@@ -191,19 +228,23 @@ func fetchMediaContent(c *call) error {
 	return c.api.serveFile(c.w, c.r, row)
 }
 
-// serveSigned answers for an address that signed made: no credentials are needed.
-func (a *api) serveSigned(w http.ResponseWriter, r *http.Request) {
-	sid := r.PathValue("Sid")
-	row, err := a.Models.Media(r.Context(), sid)
-	if err == nil && row.ChatServiceSid != r.PathValue("ChatServiceSid") {
-		err = notFound(r.URL.Path)
-	}
-	if err == nil {
-		err = a.serveFile(w, r, row)
+// signedFile answers for an address that signed made: no credentials are needed,
+// and nobody's rights are looked at.
+func (c *call) signedFile() error {
+	row, err := c.Models.Media(c.r.Context(), c.r.PathValue("Sid"))
+	if err == nil && row.ChatServiceSid != c.r.PathValue("ChatServiceSid") {
+		err = notFound(c.r.URL.Path)
 	}
 	if err != nil {
-		writeProblem(w, problemOf(err, r.URL.Path))
+		return err
 	}
+	if c.place, err = c.Engine.Place(c.r.Context(), row.AccountSid, row.ChatServiceSid); err != nil {
+		return err
+	}
+	if row, err = c.media(row.Sid); err != nil {
+		return err
+	}
+	return c.serveFile(c.w, c.r, row)
 }
 
 // serveFile sends the bytes, or the part that is asked for. A browser must not
@@ -227,6 +268,39 @@ func (a *api) serveFile(w http.ResponseWriter, r *http.Request, row projections.
 	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
 	h.Set("Cache-Control", "private, max-age=300")
 	h.Set("ETag", `"`+row.SHA256+`"`)
-	http.ServeContent(w, r, "", row.DateCreated, file)
-	return nil
+	content := &contentWriter{ResponseWriter: w}
+	http.ServeContent(content, r, "", row.DateCreated, file)
+	if content.refused == 0 {
+		return nil
+	}
+	for _, name := range []string{"Content-Disposition", "Content-Length", "Cache-Control", "Last-Modified"} {
+		h.Del(name) // of the file, which is not sent
+	}
+	return problem{status: content.refused, code: 20422, message: "The part or version of the file that was asked for is not there",
+		details: details{Code: "part_unavailable"}}
 }
+
+// contentWriter keeps back what net/http writes when it refuses a range or a
+// condition: failures have one shape.
+type contentWriter struct {
+	http.ResponseWriter
+	refused int
+}
+
+func (c *contentWriter) WriteHeader(status int) {
+	if status >= http.StatusBadRequest {
+		c.refused = status
+		return
+	}
+	c.ResponseWriter.WriteHeader(status)
+}
+
+func (c *contentWriter) Write(p []byte) (int, error) {
+	if c.refused != 0 {
+		return len(p), nil
+	}
+	return c.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (c *contentWriter) Unwrap() http.ResponseWriter { return c.ResponseWriter }

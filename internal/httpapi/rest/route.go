@@ -90,12 +90,12 @@ type call struct {
 
 func (a *api) handler(r route, inService bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		if r.signed && a.signatureHolds(request.PathValue("Sid"), request.URL.Query()) {
-			a.serveSigned(w, request)
-			return
-		}
 		c := &call{api: a, route: r, w: w, r: request, inService: inService}
-		if err := c.run(); err != nil {
+		run := c.run
+		if r.signed && a.signatureHolds(request.PathValue("Sid"), request.URL.Query()) {
+			run = c.signedFile
+		}
+		if err := run(); err != nil {
 			c.fail(err)
 		}
 	})
