@@ -138,7 +138,8 @@ Start with:
   parley command send conversation.create --set friendly_name=Order
   parley conversation list
 
-Commands that read work on a data folder whether or not a server runs on it.
+Commands that read work on a data folder whether or not a server runs on it; with one
+they wait up to two seconds for what was written just before.
 
 Output: a table on a terminal, one JSON object a line when piped; -o decides.
 Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 conflict or failed

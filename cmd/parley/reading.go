@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -44,6 +45,7 @@ func withReading(ctx context.Context, data string, look func(*reading) error) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, r.queries.Close()) }()
+	r.catchUp(ctx)
 	sid, err := r.folder.knownAccount()
 	if err != nil {
 		return err
@@ -54,6 +56,34 @@ func withReading(ctx context.Context, data string, look func(*reading) error) (e
 	}
 	r.service = account.DefaultChatServiceSid
 	return r.folder.within(look(r))
+}
+
+// readPatience bounds how long a read waits for a server's read models.
+const readPatience = 2 * time.Second
+
+// catchUp gives the read models of a running server a moment to get to what the
+// log has, so that a read sees the command before it. That they do not is no
+// error: a read is of what is there.
+func (r *reading) catchUp(ctx context.Context) {
+	if _, err := r.folder.running(); err != nil {
+		return // nobody moves them
+	}
+	ctx, cancel := context.WithTimeout(ctx, readPatience)
+	defer cancel()
+	head, err := r.log.Head(ctx)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for err == nil {
+		position, failed := r.queries.Position(ctx)
+		if failed != nil || position.Compare(head) >= 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
 }
 
 // pages walks a list to its end or to limit rows; limit 0 means all.
