@@ -109,7 +109,7 @@ func (w *world) furnish(f furnished, n int) furnished {
 	return f
 }
 
-// upload sends a file to the collection below a prefix.
+// sendFile uploads to the collection below a prefix; it must go well.
 func (w *world) sendFile(in, contentType, content string, headers ...string) reply {
 	w.t.Helper()
 	got := w.request(http.MethodPost, in+"/Media", content, append([]string{"Content-Type", contentType}, headers...)...)

@@ -146,7 +146,7 @@ func createMedia(c *call) error {
 		return upload.failed(err, limit)
 	}
 	outcome, err := c.command("", media.Create{
-		ContentType: contentType, Filename: name, Size: size, SHA256: hash, Author: otherwise(c.caller.identity, c.values.str("Author")),
+		ContentType: contentType, Filename: name, Size: size, SHA256: hash, Author: c.values.str("Author"),
 	})
 	if err != nil {
 		return err

@@ -78,6 +78,7 @@ func TestNobodyAttachesWhatAUserUploaded(t *testing.T) {
 	require.Equal(t, []int{404, 50507}, []int{stolen.status, stolen.code()}, stolen.text)
 	require.Equal(t, 201, w.call(http.MethodPost, "/v1/Conversations/"+ch+"/Messages", attach, as("ann")...).status)
 	require.Equal(t, 403, w.upload("", "image/png", "x", as("nobody")...).status, "no user")
+	require.Equal(t, 403, w.upload("?Author=ann", "image/png", "x", as("eve")...).status, "in another name")
 }
 
 // Who sends no body that he announced, and has no credentials, does not hold the
