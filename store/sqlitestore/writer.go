@@ -19,6 +19,9 @@ const (
 	queueLength    = 1024
 )
 
+// maxPatience is the longest a group that could be written waits to grow.
+const maxPatience = time.Millisecond
+
 // request is one append on its way. Nothing in it is changed after it was sent.
 type request struct {
 	stream   string
@@ -47,9 +50,11 @@ type writer struct {
 	now         func() time.Time
 	insert      *sqlite.Stmt
 	index       indexer
-	carried     []*request // to be decided again in the next group
-	recorded    int64      // recorded time of the last event, nanoseconds
-	broken      error      // not nil: a commit failed, nothing more is accepted
+	carried     []*request    // to be decided again in the next group
+	last        int           // requests in the last group
+	took        time.Duration // by its commit
+	recorded    int64         // recorded time of the last event, nanoseconds
+	broken      error         // not nil: a commit failed, nothing more is accepted
 }
 
 func newWriter(conn *sqlite.Conn, s *Store, o Options) *writer {
@@ -114,7 +119,9 @@ func (w *writer) run() {
 			w.finish()
 			return
 		}
+		begun := time.Now()
 		w.commit(requests)
+		w.last, w.took = len(requests), time.Since(begun)
 	}
 }
 
@@ -144,30 +151,54 @@ func (w *writer) collect() []*request {
 	return w.takeWaiting(group)
 }
 
-// takeWaiting fills the group with what is in the queue. Callers woken by the
-// last commit are about to send their next append, so as long as the queue
-// grows they are given the processor once more.
+// takeWaiting fills the group with what is in the queue and with what can be
+// expected soon: callers woken by the last commit are about to send their next
+// append. As long as the queue grows they are given the processor once more, and
+// while they are fewer than last time a moment more.
 func (w *writer) takeWaiting(group []*request) []*request {
 	count, bytes := 0, 0
 	for _, r := range group {
 		count, bytes = count+len(r.batch), bytes+size(r.batch)
 	}
-	yielded := false
+	patience := time.Now().Add(min(w.took/2, maxPatience))
 	for count < maxGroupEvents && bytes < maxGroupBytes {
+		r := w.next(len(group) < w.last, patience)
+		if r == nil {
+			break
+		}
+		group = append(group, r)
+		count, bytes = count+len(r.batch), bytes+size(r.batch)
+	}
+	return group
+}
+
+// next returns a request from the queue, nil when there is none. If more are
+// expected it waits for one until the time given.
+func (w *writer) next(expected bool, until time.Time) *request {
+	for yielded := false; ; yielded = true {
 		select {
 		case r := <-w.requests:
-			group = append(group, r)
-			count, bytes, yielded = count+len(r.batch), bytes+size(r.batch), false
-			continue
+			return r
 		default:
 		}
 		if yielded {
 			break
 		}
 		runtime.Gosched()
-		yielded = true
 	}
-	return group
+	pause := time.Until(until)
+	if !expected || pause <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case r := <-w.requests:
+		return r
+	case <-timer.C:
+	case <-w.stopping:
+	}
+	return nil
 }
 
 func size(batch []store.Encoded) (n int) {
