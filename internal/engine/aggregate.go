@@ -93,8 +93,12 @@ func (a *aggregates[S]) view(ctx context.Context, id string, look func(S)) error
 }
 
 // glance is view without asking the log for news: for what changes rarely and
-// is not decisive.
+// is not decisive. Many may look at the same state, so the lane is entered only
+// when somebody has the state out or nobody has read it yet.
 func (a *aggregates[S]) glance(ctx context.Context, id string, look func(S)) error {
+	if a.cache.show(events.Stream(a.category, id), func(at folded[S]) { look(at.State.State) }) {
+		return nil
+	}
 	return a.visit(ctx, id, func(_ string, at folded[S]) (folded[S], error) {
 		look(at.State.State)
 		return at, nil

@@ -41,6 +41,18 @@ func (c *cache[V]) take(stream string) (V, bool) {
 	return found.value, ok
 }
 
+// show lets look see the state of a stream where it is, false when it is not
+// here. The cache is locked meanwhile: look must be quick and keep nothing.
+func (c *cache[V]) show(stream string, look func(V)) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found, ok := c.states.Get(stream)
+	if ok {
+		look(found.value)
+	}
+	return ok
+}
+
 // put hands a state over and drops the least recently used ones over the limit.
 func (c *cache[V]) put(stream string, value V, weight int) {
 	c.mu.Lock()
