@@ -1,6 +1,26 @@
 package rest
 
-import "strconv"
+import (
+	"strconv"
+	"sync"
+)
+
+// buffers are used again for what is sent at once.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxBuffer is the largest buffer that is kept, in bytes.
+const maxBuffer = 64 << 10
+
+func (c *call) sendMessage(m messageBody) error {
+	buffer := buffers.Get().(*[]byte)
+	data := m.appendJSON((*buffer)[:0])
+	err := c.send(data)
+	if cap(data) <= maxBuffer {
+		*buffer = data
+		buffers.Put(buffer)
+	}
+	return err
+}
 
 // appendJSON writes a message as encoding/json would (a test compares the two):
 // messages are most of what is sent, and reflection is most of what sending them

@@ -117,7 +117,7 @@ func (c *call) showAdded(conversation string, outcome engine.Outcome) error {
 	for _, e := range outcome.Decided {
 		if added, ok := e.(events.MessageAdded); ok {
 			c.revised(uint64(outcome.Revision))
-			return c.send(c.messageBody(c.added(conversation, added)).appendJSON(make([]byte, 0, 1024)))
+			return c.sendMessage(c.messageBody(c.added(conversation, added)))
 		}
 	}
 	return c.showMessage(conversation, outcome.Sid)
