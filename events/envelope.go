@@ -45,6 +45,7 @@ type Metadata struct {
 	Causation   string    // id of the message that led to the command; free text
 	Traceparent string    // W3C trace context
 	Webhooks    bool      // X-Twilio-Webhook-Enabled of the request (reference 1.7)
+	Node        string    // process that wrote it, where several share the log; else empty
 }
 
 // Proposed is an event on its way into the log.

@@ -21,6 +21,7 @@ type storedMetadata struct {
 	Causation   string    `json:"$causationId,omitempty"`
 	Traceparent string    `json:"traceparent,omitempty"`
 	Webhooks    bool      `json:"webhooks,omitempty"`
+	Node        string    `json:"node,omitempty"`
 }
 
 // MarshalJSON writes one flat object; absent fields are left out.
@@ -61,6 +62,7 @@ func AppendMetadata(b []byte, m Metadata) []byte {
 		w.key("webhooks")
 		w.b = append(w.b, "true"...)
 	}
+	w.text("node", m.Node)
 	return append(w.b, '}')
 }
 
@@ -120,7 +122,7 @@ func ParseMetadata(data []byte) (Metadata, error) {
 		Actor:   Actor{Kind: s.ActorKind, ID: s.ActorID},
 		Command: s.Command, CommandID: s.CommandID, CommandHash: s.CommandHash,
 		Correlation: s.Correlation, Causation: s.Causation, Traceparent: s.Traceparent,
-		Webhooks: s.Webhooks,
+		Webhooks: s.Webhooks, Node: s.Node,
 	}, nil
 }
 
@@ -205,6 +207,8 @@ func (m *Metadata) set(name, value string) bool {
 		m.Causation = value
 	case "traceparent":
 		m.Traceparent = value
+	case "node":
+		m.Node = value
 	default:
 		return false
 	}

@@ -15,7 +15,7 @@ func reflected(t require.TestingT, m Metadata) string {
 		Occurred: m.Occurred.UTC(), Account: m.Account, Service: m.Service,
 		ActorKind: m.Actor.Kind, ActorID: m.Actor.ID,
 		Command: m.Command, CommandID: m.CommandID, CommandHash: m.CommandHash,
-		Correlation: m.Correlation, Causation: m.Causation, Traceparent: m.Traceparent, Webhooks: m.Webhooks,
+		Correlation: m.Correlation, Causation: m.Causation, Traceparent: m.Traceparent, Webhooks: m.Webhooks, Node: m.Node,
 	})
 	require.NoError(t, err)
 	return string(data)
@@ -32,7 +32,7 @@ func anyMetadata(t *rapid.T, odd ...string) Metadata {
 		Account: text("account"), Service: text("service"),
 		Actor:   Actor{Kind: ActorKind(text("kind")), ID: text("actor")},
 		Command: text("command"), CommandHash: text("hash"),
-		Correlation: text("correlation"), Causation: text("causation"), Traceparent: text("traceparent"),
+		Correlation: text("correlation"), Causation: text("causation"), Traceparent: text("traceparent"), Node: text("node"),
 		Webhooks: rapid.Bool().Draw(t, "webhooks"),
 	}
 	if rapid.Bool().Draw(t, "has id") {

@@ -74,6 +74,10 @@ func (e *ConflictError) Error() string {
 type Appended struct {
 	Revision Revision        // of the last event
 	Position events.Position // of the last event
+	// Repeated says that the batch was there before this call, or may have been:
+	// what the log has carries the same ids, but perhaps another time or outcome
+	// of deciding, so read it before you build on it.
+	Repeated bool
 }
 
 // Direction is the order of a stream read.
@@ -124,7 +128,7 @@ type Appender interface {
 	// It returns a *ConflictError when the stream is elsewhere, with one
 	// exception: if the events right after expected are exactly the batch, by
 	// id and in order, this is the same append again and its first outcome is
-	// returned. A batch without events is refused, as are two events with the
+	// returned, marked as repeated. A batch without events is refused, as are two events with the
 	// same id (see Encode). After a *ConflictError, ErrInvalid, ErrTooLarge or
 	// ErrClosed nothing was written; after any other error, a cancelled context
 	// included, the outcome is unknown and sending the identical call again

@@ -61,25 +61,30 @@ func CatchUp[S any](ctx context.Context, log StreamReader, stream string, at Fol
 // Nothing decided is nothing written. It returns the state after the append; an
 // error of decide comes back as it is, with the state it was decided on. After
 // any other error the returned state must not be used again.
-func Transact[S any](ctx context.Context, log StreamLog, stream string, at Folded[S], fold Fold[S], decide func(Folded[S]) ([]Change, error)) (Folded[S], error) {
+//
+// When the very batch was in the log before, or may have been, nothing is decided
+// again: Transact returns the state as the log has it, and where the batch is.
+// What it carries may differ from what decide has just made, but for the ids.
+func Transact[S any](ctx context.Context, log StreamLog, stream string, at Folded[S], fold Fold[S], decide func(Folded[S]) ([]Change, error)) (after Folded[S], repeated *Appended, err error) {
 	for range MaxAttempts {
 		changes, err := decide(at)
 		if err != nil || len(changes) == 0 {
-			return at, err
+			return at, nil, err
 		}
 		appended, err := log.Append(ctx, stream, at.Revision, proposals(changes))
-		if err == nil {
-			return foldChanges(at, stream, changes, appended, fold), nil
+		if err == nil && !appended.Repeated {
+			return foldChanges(at, stream, changes, appended, fold), nil, nil
 		}
 		var conflict *ConflictError
-		if !errors.As(err, &conflict) {
-			return at, fmt.Errorf("append to %s: %w", stream, err)
+		if err != nil && !errors.As(err, &conflict) {
+			return at, nil, fmt.Errorf("append to %s: %w", stream, err)
 		}
-		if at, err = CatchUp(ctx, log, stream, at, fold); err != nil {
-			return at, err
+		conflicted := err != nil
+		if at, err = CatchUp(ctx, log, stream, at, fold); err != nil || !conflicted {
+			return at, &appended, err
 		}
 	}
-	return at, fmt.Errorf("append to %s: %d conflicts in a row: %w", stream, MaxAttempts, ErrUnavailable)
+	return at, nil, fmt.Errorf("append to %s: %d conflicts in a row: %w", stream, MaxAttempts, ErrUnavailable)
 }
 
 func proposals(changes []Change) []events.Proposed {

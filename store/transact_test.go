@@ -91,7 +91,7 @@ func (p *proxy) ReadStream(ctx context.Context, stream string, from store.Revisi
 
 func TestWithoutAConflictTheStateAfterTheAppendIsReturned(t *testing.T) {
 	log := &proxy{Log: memstore.New()}
-	at, err := store.Transact(t.Context(), log, stream, beginning(), fold, func(store.Folded[names]) ([]store.Change, error) {
+	at, _, err := store.Transact(t.Context(), log, stream, beginning(), fold, func(store.Folded[names]) ([]store.Change, error) {
 		return []store.Change{named(t, "a"), named(t, "b")}, nil
 	})
 	require.NoError(t, err)
@@ -111,7 +111,7 @@ func TestAfterAConflictOnlyWhatIsNewIsFoldedAndTheDecisionIsMadeAgain(t *testing
 		}
 	}
 	var decidedOn []names
-	at, err := store.Transact(t.Context(), log, stream, at, fold, func(at store.Folded[names]) ([]store.Change, error) {
+	at, _, err := store.Transact(t.Context(), log, stream, at, fold, func(at store.Folded[names]) ([]store.Change, error) {
 		decidedOn = append(decidedOn, at.State)
 		return []store.Change{named(t, fmt.Sprint("after ", len(at.State)))}, nil
 	})
@@ -127,7 +127,7 @@ func TestConflictsWithoutEndAreGivenUp(t *testing.T) {
 	log := &proxy{Log: memstore.New()}
 	log.before = func(attempt int) { add(t, log.Log, store.Revision(attempt-2), fmt.Sprint("other ", attempt)) }
 	decided := 0
-	_, err := store.Transact(t.Context(), log, stream, beginning(), fold, func(store.Folded[names]) ([]store.Change, error) {
+	_, _, err := store.Transact(t.Context(), log, stream, beginning(), fold, func(store.Folded[names]) ([]store.Change, error) {
 		decided++
 		return []store.Change{named(t, "mine")}, nil
 	})
@@ -144,7 +144,7 @@ func TestNothingDecidedIsNothingWritten(t *testing.T) {
 	at := caughtUp(t, log.Log)
 	refused := errors.New("refused")
 	for _, want := range []error{nil, refused} {
-		after, err := store.Transact(t.Context(), log, stream, at, fold, func(store.Folded[names]) ([]store.Change, error) { return nil, want })
+		after, _, err := store.Transact(t.Context(), log, stream, at, fold, func(store.Folded[names]) ([]store.Change, error) { return nil, want })
 		require.Equal(t, want, err, "as it is")
 		require.Equal(t, at, after)
 	}
@@ -163,7 +163,7 @@ func TestAStreamWithAHoleIsRefused(t *testing.T) {
 	require.EqualError(t, err, "read user-US1: log is damaged: revision 3 came in place of 2")
 	require.Equal(t, names{"a", "b"}, at.State, "what came before the hole")
 
-	_, err = store.Transact(t.Context(), log, stream, at, fold, func(store.Folded[names]) ([]store.Change, error) {
+	_, _, err = store.Transact(t.Context(), log, stream, at, fold, func(store.Folded[names]) ([]store.Change, error) {
 		return []store.Change{named(t, "e")}, nil
 	})
 	require.ErrorContains(t, err, "revision 3 came in place of 2")
@@ -181,14 +181,15 @@ func TestAnAppendWhoseOutcomeIsUnknownIsReturnedAndFoundOutByTheSameAgain(t *tes
 				decided++
 				return []store.Change{named(t, "a"), named(t, "b")}, nil
 			}
-			_, err := store.Transact(t.Context(), log, stream, beginning(), fold, decide)
+			_, _, err := store.Transact(t.Context(), log, stream, beginning(), fold, decide)
 			require.ErrorIs(t, err, errFault)
 			require.ErrorContains(t, err, "append to "+stream)
 			require.Equal(t, 1, decided, "nothing is tried again on its own")
 			require.Equal(t, happened, len(caughtUp(t, log.Log).State) == 2)
 
-			at, err := store.Transact(t.Context(), log, stream, beginning(), fold, decide)
+			at, repeated, err := store.Transact(t.Context(), log, stream, beginning(), fold, decide)
 			require.NoError(t, err)
+			require.Equal(t, happened, repeated != nil)
 			require.Equal(t, names{"a", "b"}, at.State)
 			require.Equal(t, caughtUp(t, log.Log), at, "once")
 		})

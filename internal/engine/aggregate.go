@@ -43,7 +43,8 @@ type aggregates[S any] struct {
 	size      func(S) int // folded entries, for the cache
 	log       store.StreamLog
 	lanes     *lanes
-	cache     *cache[folded[S]]
+	cache     *cache[S]
+	shared    bool      // others write to the log as well
 	snapshots Snapshots // nil: none
 	schema    string
 }
@@ -63,11 +64,12 @@ func (a *aggregates[S]) visit(ctx context.Context, id string, visitor func(strea
 			return err
 		}
 	}
+	before := at.Revision
 	next, err := visitor(stream, at)
 	// What does not exist is not kept: whoever asks for made-up names would push
 	// out what is in use.
 	if (err == nil || stateIsKnown(err)) && next.Revision != store.NoStream {
-		a.cache.put(stream, next, 1+a.size(next.State.State)+len(next.State.Order)/4)
+		a.cache.put(stream, next, 1+a.size(next.State.State)+len(next.State.Order)/4, next.Revision != before)
 	}
 	return err
 }
@@ -188,7 +190,7 @@ func (a *aggregates[S]) transact(ctx context.Context, r *request, id string, d d
 	err := a.visit(ctx, id, func(stream string, at folded[S]) (folded[S], error) {
 		var decided []events.Event
 		var repeated *done
-		after, err := store.Transact(context.WithoutCancel(ctx), a.log, stream, at, a.fold, func(at folded[S]) ([]store.Change, error) {
+		after, appended, err := a.decideOn(context.WithoutCancel(ctx), stream, at, func(at folded[S]) ([]store.Change, error) {
 			decided, repeated = nil, nil
 			if before, again := at.State.Recent[r.ID]; again {
 				repeated = &before
@@ -213,6 +215,11 @@ func (a *aggregates[S]) transact(ctx context.Context, r *request, id string, d d
 		if err != nil {
 			return after, err
 		}
+		if appended != nil {
+			if repeated, err = a.otherDeciding(r, after, *appended); err != nil {
+				return after, err
+			}
+		}
 		outcome = Outcome{CommandID: r.ID, Aggregate: id, Revision: int64(after.Revision), Position: after.Position, Events: []string{}}
 		if repeated != nil {
 			decided, err = a.recall(ctx, r, stream, *repeated)
@@ -222,6 +229,35 @@ func (a *aggregates[S]) transact(ctx context.Context, r *request, id string, d d
 		return after, err
 	})
 	return outcome, err
+}
+
+// decideOn is store.Transact that trusts a state from memory only as far as the
+// log confirms it. An append is confirmed by its expected revision. A decision
+// that writes nothing is confirmed by looking for news, where others could have
+// written.
+func (a *aggregates[S]) decideOn(ctx context.Context, stream string, at folded[S], decide func(folded[S]) ([]store.Change, error)) (folded[S], *store.Appended, error) {
+	after, repeated, err := store.Transact(ctx, a.log, stream, at, a.fold, decide)
+	if !a.shared || repeated != nil || after.Revision != at.Revision || err != nil && !stateIsKnown(err) {
+		return after, repeated, err
+	}
+	newer, readErr := store.CatchUp(ctx, a.log, stream, after, a.fold)
+	if readErr != nil {
+		return newer, nil, readErr
+	}
+	if newer.Revision == after.Revision {
+		return newer, nil, err
+	}
+	return store.Transact(ctx, a.log, stream, newer, a.fold, decide)
+}
+
+// otherDeciding finds out what the log has in place of what was just decided: the
+// same command, done by another process or in a call whose outcome got lost.
+func (a *aggregates[S]) otherDeciding(r *request, after folded[S], appended store.Appended) (*done, error) {
+	before, known := after.State.Recent[r.ID]
+	if !known {
+		return nil, fmt.Errorf("command %s is in the log up to revision %d and not in what it led to", r.ID, appended.Revision)
+	}
+	return &before, sameBody(r, before)
 }
 
 func claimsOf[S any](d decision[S], before S, es []events.Event) []claim {

@@ -5,32 +5,43 @@ import (
 	"sync"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/parley-engine/parley/store"
 )
 
 // cache keeps the folded states that were used last, bounded by their summed
 // weight. What is taken is no longer in it: a state has one owner at a time.
-type cache[V any] struct {
+type cache[S any] struct {
 	mu     sync.Mutex // guards all
-	states *simplelru.LRU[string, weighted[V]]
+	states *simplelru.LRU[string, weighted[S]]
+	news   *simplelru.LRU[string, store.Revision] // what others wrote last, while that may matter
 	weight int
 	limit  int
 }
 
-type weighted[V any] struct {
-	value  V
+type weighted[S any] struct {
+	value  folded[S]
 	weight int
 }
 
-func newCache[V any](limit int) *cache[V] {
-	states, err := simplelru.NewLRU[string, weighted[V]](math.MaxInt32, nil)
+// rememberedNews is how many streams' news are remembered for states that are
+// taken when it comes. They are back within the time of a command.
+const rememberedNews = 1 << 14
+
+func newCache[S any](limit int) *cache[S] {
+	return &cache[S]{states: newLRU[weighted[S]](math.MaxInt32), news: newLRU[store.Revision](rememberedNews), limit: limit}
+}
+
+func newLRU[V any](size int) *simplelru.LRU[string, V] {
+	lru, err := simplelru.NewLRU[string, V](size, nil)
 	if err != nil {
 		panic(err) // only for a size below one
 	}
-	return &cache[V]{states: states, limit: limit}
+	return lru
 }
 
 // take removes and returns the state of a stream.
-func (c *cache[V]) take(stream string) (V, bool) {
+func (c *cache[S]) take(stream string) (folded[S], bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	found, ok := c.states.Get(stream)
@@ -43,7 +54,7 @@ func (c *cache[V]) take(stream string) (V, bool) {
 
 // show lets look see the state of a stream where it is, false when it is not
 // here. The cache is locked meanwhile: look must be quick and keep nothing.
-func (c *cache[V]) show(stream string, look func(V)) bool {
+func (c *cache[S]) show(stream string, look func(folded[S])) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	found, ok := c.states.Get(stream)
@@ -53,11 +64,29 @@ func (c *cache[V]) show(stream string, look func(V)) bool {
 	return ok
 }
 
-// put hands a state over and drops the least recently used ones over the limit.
-func (c *cache[V]) put(stream string, value V, weight int) {
+// hear drops a state that somebody else's event at the revision makes old. One
+// that is taken is not kept when it comes back.
+func (c *cache[S]) hear(stream string, revision store.Revision) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.states.Add(stream, weighted[V]{value, weight})
+	c.news.Add(stream, revision)
+	if found, ok := c.states.Peek(stream); ok && found.value.Revision <= revision {
+		c.states.Remove(stream)
+		c.weight -= found.weight
+	}
+}
+
+// put hands a state over and drops the least recently used ones over the limit.
+// One that is older than what others wrote is not kept; neither is one that was
+// changed up to the very event of somebody else, who may have got in first with
+// what this process believes it wrote.
+func (c *cache[S]) put(stream string, value folded[S], weight int, changed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if news, ok := c.news.Get(stream); ok && (news > value.Revision || changed && news == value.Revision) {
+		return
+	}
+	c.states.Add(stream, weighted[S]{value, weight})
 	c.weight += weight
 	for c.weight > c.limit {
 		_, dropped, ok := c.states.RemoveOldest()

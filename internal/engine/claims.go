@@ -202,7 +202,7 @@ func ask[S any](ctx context.Context, a *aggregates[S], r *request, id string, fe
 		if err != nil {
 			return at, err
 		}
-		return store.Transact(context.WithoutCancel(ctx), a.log, stream, at, a.fold, func(at folded[S]) ([]store.Change, error) {
+		after, _, err := store.Transact(context.WithoutCancel(ctx), a.log, stream, at, a.fold, func(at folded[S]) ([]store.Change, error) {
 			final, err := answer(at.State.State)
 			if err != nil || final {
 				return nil, err
@@ -214,6 +214,7 @@ func ask[S any](ctx context.Context, a *aggregates[S], r *request, id string, fe
 			}
 			return changes, err
 		})
+		return after, err
 	})
 }
 

@@ -56,6 +56,11 @@ type Options struct {
 	// MaxInFlight bounds the commands worked on at once; one more is told to
 	// come back. Zero: DefaultMaxInFlight.
 	MaxInFlight int
+	// Node is this process's name among those that share the log; it is stored
+	// with each event. Give one only if others write to the log, and no two the
+	// same; then call Heard with every event. Empty: the log is this engine's
+	// alone.
+	Node string
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
 	// Observe, if not nil, hears of every command: its type, "ok" or the
@@ -89,6 +94,7 @@ const (
 type Engine struct {
 	options    Options
 	operations map[string]operation
+	hear       map[string]func(stream string, revision store.Revision) // by category
 	lanes      *lanes
 	inFlight   chan struct{}
 
@@ -120,7 +126,7 @@ func New(log store.StreamLog, options *Options) *Engine {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	e := &Engine{options: o, operations: map[string]operation{}, lanes: newLanes(), inFlight: make(chan struct{}, o.MaxInFlight)}
+	e := &Engine{options: o, operations: map[string]operation{}, hear: map[string]func(string, store.Revision){}, lanes: newLanes(), inFlight: make(chan struct{}, o.MaxInFlight)}
 	e.conversations = newAggregates(e, log, events.CategoryConversation, conversation.Evolve, conversation.State.Size)
 	e.conversations.snapshots, e.conversations.schema = o.Snapshots, schemaOf[conversation.State]()
 	e.services = newAggregates(e, log, events.CategoryService, service.Evolve, one[service.State])
@@ -142,9 +148,26 @@ func New(log store.StreamLog, options *Options) *Engine {
 func one[S any](S) int { return 1 }
 
 func newAggregates[S any](e *Engine, log store.StreamLog, category string, evolve func(S, events.Event) S, size func(S) int) *aggregates[S] {
-	return &aggregates[S]{
+	a := &aggregates[S]{
 		category: category, evolve: evolve, size: size, log: log, lanes: e.lanes,
-		cache: newCache[folded[S]](e.options.CacheEntries),
+		cache: newCache[S](e.options.CacheEntries), shared: e.options.Node != "",
+	}
+	e.hear[category] = a.cache.hear
+	return a
+}
+
+// Heard tells the engine of an event in the log, in the log's order. What others
+// wrote makes its own memory old; it looks at the log again when it needs the
+// aggregate. Until it has heard, it may still answer from what it knew of
+// accounts, services, roles and users; what it writes is always checked by the
+// log.
+func (e *Engine) Heard(recorded events.Recorded) {
+	if recorded.Metadata.Node == e.options.Node {
+		return
+	}
+	category, _, _ := events.SplitStream(recorded.Stream)
+	if hear := e.hear[category]; hear != nil {
+		hear(recorded.Stream, store.Revision(recorded.Revision))
 	}
 }
 
@@ -208,7 +231,7 @@ func (e *Engine) admit(ctx context.Context, c Command) (Outcome, error) {
 	if c.Actor.Kind == "" {
 		c.Actor.Kind = events.ActorAPI
 	}
-	return e.do(ctx, op, &request{Command: c, now: e.options.Now, at: e.options.Now().UTC()})
+	return e.do(ctx, op, &request{Command: c, node: e.options.Node, now: e.options.Now, at: e.options.Now().UTC()})
 }
 
 // do runs an admitted command and tells who listens where it wrote.

@@ -24,6 +24,7 @@ const MaxBodyBytes = 256 << 10
 // request is a command on its way through the engine.
 type request struct {
 	Command
+	node  string
 	now   func() time.Time
 	at    time.Time // the instant of the decision; moves with every attempt
 	hash  string
@@ -161,7 +162,7 @@ func (r *request) metadata() events.Metadata {
 	return events.Metadata{
 		Occurred: occurred.UTC(), Account: r.Account, Service: r.Service, Actor: r.Actor,
 		Command: r.Type, CommandID: r.ID, CommandHash: r.hash,
-		Correlation: r.Correlation, Causation: r.Causation, Traceparent: r.Traceparent, Webhooks: r.Webhooks,
+		Correlation: r.Correlation, Causation: r.Causation, Traceparent: r.Traceparent, Webhooks: r.Webhooks, Node: r.node,
 	}
 }
 

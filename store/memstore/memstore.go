@@ -89,7 +89,9 @@ func (s *Store) repeatOrConflict(stream string, expected, actual store.Revision,
 			return store.Appended{}, conflict
 		}
 	}
-	return s.appended(stream, last), nil
+	first := s.appended(stream, last)
+	first.Repeated = true
+	return first, nil
 }
 
 func (s *Store) add(stream string, batch []store.Encoded) {

@@ -150,7 +150,7 @@ func (w *writer) repeatOrConflict(r *request, head store.Revision) error {
 			return nil
 		}
 	}
-	r.answer(store.Appended{Revision: last, Position: events.At(positions[len(positions)-1])}, nil)
+	r.answer(store.Appended{Revision: last, Position: events.At(positions[len(positions)-1]), Repeated: true}, nil)
 	return nil
 }
 
