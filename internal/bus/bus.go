@@ -25,19 +25,22 @@ type Execute func(ctx context.Context, c engine.Command) (engine.Outcome, error)
 
 // Options are the settings of a Bus. The zero value works.
 type Options struct {
-	Group            string        // queue group and durable name; default "parley"
-	MaxInFlight      int           // calls held at a time; default 4096
-	MaxPending       int           // durable commands held at a time; default 4096
-	MaxCommandBytes  int           // of a body; default 256 KiB
-	MaxStreamBytes   int64         // of commands waiting; 0: no limit
-	AckWait          time.Duration // silence after which a process counts as dead; default 30 s
-	Timeout          time.Duration // of one attempt; default 30 s
-	Workers          int           // goroutines kept for handlers, a matter of speed only; default 128
-	Retries          int           // of a durable command that failed for a passing reason; default 12
-	FirstPause       time.Duration // before the first retry, then doubled; default 100 ms
-	LongestPause     time.Duration // default 10 s
-	Patience         time.Duration // of a stop, with commands under way; default 20 s
-	Logger           *slog.Logger  // nil: discard
+	Group           string        // queue group and durable name; default "parley"
+	MaxInFlight     int           // calls held at a time; default 4096
+	MaxPending      int           // durable commands held at a time; default 4096
+	MaxCommandBytes int           // of a body; default 256 KiB
+	MaxStreamBytes  int64         // of commands waiting; 0: no limit
+	AckWait         time.Duration // silence after which a process counts as dead; default 30 s
+	Timeout         time.Duration // of one attempt; default 30 s
+	Workers         int           // goroutines kept for handlers, a matter of speed only; default 128
+	Retries         int           // of a durable command that failed for a passing reason; default 12
+	FirstPause      time.Duration // before the first retry, then doubled; default 100 ms
+	LongestPause    time.Duration // default 10 s
+	Patience        time.Duration // of a stop, with commands under way; default 20 s
+	// Share divides durable commands among several processes on one broker, as
+	// lease.Leases.Share does. Nil: this process is alone with its broker.
+	Share            func(ctx context.Context, names []string, do func(ctx context.Context, name string) error) error
+	Logger           *slog.Logger // nil: discard
 	Registerer       prometheus.Registerer
 	provisionTimeout time.Duration
 }
@@ -188,9 +191,18 @@ func (b *Bus) forgetHandled(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	consumer, err := stream.Consumer(ctx, pubsub.DurableName(b.opts.Group, SubjectSend))
+	for _, topic := range b.topics() {
+		if err := b.forget(ctx, stream, topic); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Bus) forget(ctx context.Context, stream jetstream.Stream, topic string) error {
+	consumer, err := stream.Consumer(ctx, pubsub.DurableName(b.opts.Group, topic))
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return nil // the door has never been open
+		return nil // nobody has read it yet
 	}
 	if err != nil {
 		return err
@@ -199,14 +211,37 @@ func (b *Bus) forgetHandled(ctx context.Context) error {
 	if floor < stream.CachedInfo().State.FirstSeq {
 		return nil
 	}
-	return stream.Purge(ctx, jetstream.WithPurgeSequence(floor+1))
+	return stream.Purge(ctx, jetstream.WithPurgeSubject(topic), jetstream.WithPurgeSequence(floor+1))
+}
+
+// topics are what durable commands are read by.
+func (b *Bus) topics() []string {
+	if b.opts.Share == nil {
+		return []string{SubjectSend}
+	}
+	return b.partitions().Topics(SubjectSend)
+}
+
+// commandPartitions is how many parts the durable commands of several processes
+// are divided into, and so how many processes can share them. It is a property of
+// the stream: another number needs an empty one.
+const commandPartitions = 32
+
+func (b *Bus) partitions() pubsub.Partitions {
+	return pubsub.Partitions{Count: commandPartitions, Share: b.opts.Share, Taken: func(ctx context.Context) error {
+		return b.parked.load(ctx, b.letters) // somebody else may have parked something
+	}}
 }
 
 // prepare makes the streams and learns which aggregates are parked.
 func (b *Bus) prepare(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, b.opts.provisionTimeout)
 	defer cancel()
-	if _, err := provision(ctx, b.js, commandsConfig(b.nc.MaxPayload(), b.opts.MaxStreamBytes)); err != nil {
+	commands := commandsConfig(b.nc.MaxPayload(), b.opts.MaxStreamBytes)
+	if b.opts.Share != nil {
+		commands.SubjectTransform = b.partitions().Transform(SubjectSend)
+	}
+	if _, err := provision(ctx, b.js, commands); err != nil {
 		return err
 	}
 	var err error
@@ -241,12 +276,17 @@ func (b *Bus) doors() (calls, sends message.Subscriber, err error) {
 		MaxInFlight: b.opts.MaxInFlight, Refuse: b.refuse, Bare: true,
 		Timeout: b.opts.Timeout, Patience: b.opts.Patience, Logger: b.log,
 	})
-	sends, err = pubsub.NewStreamSubscriber(b.nc, &pubsub.StreamOptions{
+	durable := &pubsub.StreamOptions{
 		Group: b.opts.Group, Stream: StreamCommands, Key: b.lane, Lanes: b.lanes,
 		MaxPending: b.opts.MaxPending, AckWait: b.opts.AckWait,
 		FirstPause: b.opts.FirstPause, LongestPause: b.opts.LongestPause,
 		Bare: true, Patience: b.opts.Patience, Logger: b.log,
-	})
+	}
+	if b.opts.Share != nil {
+		durable.MaxPending = max(1, b.opts.MaxPending/commandPartitions)
+		return calls, pubsub.NewPartitionedSubscriber(b.nc, durable, b.partitions()), nil
+	}
+	sends, err = pubsub.NewStreamSubscriber(b.nc, durable)
 	return calls, sends, err
 }
 

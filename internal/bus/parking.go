@@ -65,6 +65,9 @@ func (p *parking) add(lane string, at place) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	places := p.lanes[lane]
+	if slices.ContainsFunc(places, func(x place) bool { return x.letter == at.letter }) {
+		return
+	}
 	i, _ := slices.BinarySearchFunc(places, at.origin, func(x place, origin uint64) int { return cmp.Compare(x.origin, origin) })
 	p.lanes[lane] = slices.Insert(places, i, at)
 }

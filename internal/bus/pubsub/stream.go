@@ -30,6 +30,10 @@ type StreamOptions struct {
 	Provision func(topic string) jetstream.StreamConfig
 	// Key names the lane. Default LastToken.
 	Key func(*Delivery) string
+	// Sole says that the caller sees to it that the group has one member at a
+	// time. The consumer is then pinned to that member, and a new one goes on from
+	// what is not acknowledged without asking whether the former is alive.
+	Sole bool
 	// Lanes to share with others. Default: own ones.
 	Lanes *Lanes
 	// MaxPending bounds the messages held at a time, and with them the memory.
@@ -52,6 +56,8 @@ type StreamOptions struct {
 	// Patience bounds how long a stop waits for handlers.
 	Patience time.Duration // default 30 s
 	Logger   *slog.Logger  // nil: discard
+
+	out chan *message.Message // shared by subscriptions, who leave it open; nil: each has its own
 }
 
 // StreamSubscriber reads JetStream streams. The topic is a subject, wildcards
@@ -159,6 +165,11 @@ func (s *StreamSubscriber) consumer(ctx context.Context, topic string) (jetstrea
 		MaxAckPending: s.opts.MaxPending,
 		MaxDeliver:    -1,
 	}
+	if s.opts.Sole {
+		config.PriorityPolicy = jetstream.PriorityPolicyPinned
+		config.PriorityGroups = []string{soleGroup}
+		config.PinnedTTL = s.opts.AckWait
+	}
 	consumer, err := stream.CreateOrUpdateConsumer(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("consumer %s: %w", config.Durable, err)
@@ -217,23 +228,38 @@ func (s *StreamSubscriber) start(ctx context.Context, topic string, consumer jet
 	sub.subscription = newSubscription(ctx, o.Lanes, sub,
 		retry{attempts: o.Attempts, first: o.FirstPause, longest: o.LongestPause, giveUp: o.GiveUp})
 	sub.bare = o.Bare
+	if o.out != nil {
+		sub.out = o.out
+	}
 	alive, err := s.announce(consumer)
 	if err != nil {
 		return nil, err
 	}
 	sub.alive = alive
 	sub.moved = sync.NewCond(&sub.backMu)
-	consume, err := consumer.Consume(sub.receive,
-		jetstream.PullMaxMessages(min(o.MaxPending, 500)),
-		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
-			o.Logger.Warn("bus subscription is disturbed", "subject", topic, "err", err)
-		}))
+	consume, err := consumer.Consume(sub.receive, s.consumeOptions(topic)...)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("subscribe to %s: %w", topic, err), alive.Unsubscribe())
 	}
 	sub.consume = consume
 	go sub.watch(ctx)
 	return sub, nil
+}
+
+// soleGroup names the members of whom one is pinned.
+const soleGroup = "parley"
+
+func (s *StreamSubscriber) consumeOptions(topic string) []jetstream.PullConsumeOpt {
+	options := []jetstream.PullConsumeOpt{
+		jetstream.PullMaxMessages(min(s.opts.MaxPending, 500)),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+			s.opts.Logger.Warn("bus subscription is disturbed", "subject", topic, "err", err)
+		}),
+	}
+	if s.opts.Sole {
+		options = append(options, jetstream.PullPriorityGroup(soleGroup))
+	}
+	return options
 }
 
 // receive is called by the client library, one message at a time.
@@ -391,7 +417,9 @@ func (s *streamSubscription) finish(beat <-chan time.Time) {
 	}
 	s.giveBack()
 	s.forget()
-	close(s.out)
+	if s.owner.opts.out == nil {
+		close(s.out)
+	}
 }
 
 func (s *streamSubscription) reportAbandoned(n int) {
@@ -409,7 +437,7 @@ func (s *streamSubscription) giveBack() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	back, left := s.unhandled()
-	if own := s.consumer.CachedInfo(); s.owner.alive(ctx, own.Stream, own.Name) {
+	if own := s.consumer.CachedInfo(); !s.owner.opts.Sole && s.owner.alive(ctx, own.Stream, own.Name) {
 		s.nakAll(back)
 		return
 	}

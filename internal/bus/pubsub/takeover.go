@@ -92,13 +92,29 @@ func (s *StreamSubscriber) takeOver(ctx context.Context, topic string) (jetstrea
 		return nil, nil, fmt.Errorf("consumer of %s: %w", topic, err)
 	}
 	var done *handled
-	if err == nil && !s.alive(ctx, name, old.CachedInfo().Name) {
+	if err == nil && (s.opts.Sole || !s.alive(ctx, name, old.CachedInfo().Name)) {
 		if done, err = s.setBack(ctx, name, old.CachedInfo()); err != nil {
 			return nil, nil, err
 		}
 	}
 	consumer, err := s.consumer(ctx, topic) // without the note
+	if err == nil && s.opts.Sole {
+		err = s.unpin(ctx, name, consumer.CachedInfo().Name)
+	}
 	return consumer, done, err
+}
+
+// unpin takes the consumer from a former member that may not know yet that its
+// time is over.
+func (s *StreamSubscriber) unpin(ctx context.Context, stream, consumer string) error {
+	of, err := s.js.Stream(ctx, stream)
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", stream, err)
+	}
+	if err := of.UnpinConsumer(ctx, consumer, soleGroup); err != nil {
+		return fmt.Errorf("unpin consumer %s: %w", consumer, err)
+	}
+	return nil
 }
 
 func (s *StreamSubscriber) setBack(ctx context.Context, stream string, info *jetstream.ConsumerInfo) (*handled, error) {
