@@ -157,7 +157,8 @@ type endpoints struct {
 	HTTP string `json:"http"` // http://127.0.0.1:port
 	NATS string `json:"nats"` // nats://127.0.0.1:port
 	PID  int    `json:"pid"`
-	Cert string `json:"cert,omitempty"` // file with the certificate that HTTP shows
+	Cert string `json:"cert,omitempty"` // file with the certificate that HTTP and ESDB show
+	ESDB string `json:"esdb,omitempty"` // esdb://127.0.0.1:port
 }
 
 // running returns where the folder's server listens, or errNoServer. A file

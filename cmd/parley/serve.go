@@ -21,6 +21,7 @@ type settings struct {
 	data     string // folder for everything the server owns
 	http     string // address of health, readiness, metrics and /admin; port 0 picks one
 	nats     string // address of the embedded broker; port 0 picks one
+	esdb     string // address for clients of EventStoreDB; empty: none
 	insecure bool   // allow addresses that are not loopback, without TLS
 
 	// syncInterval is how often the broker syncs durable commands to disk. Zero
@@ -74,6 +75,7 @@ SIGTERM drains and exits with 0; a second signal ends at once.`,
 	f.Float64Var(&s.actions, "actions-per-second", 30, "REST writes a second, per service and per conversation; 0 sets no limit")
 	f.Int64Var(&s.maxMedia, "max-media", media.MaxSize, "largest upload, in bytes")
 	f.StringVar(&s.nats, "nats", "127.0.0.1:0", "address of the embedded broker; port 0 picks one")
+	f.StringVar(&s.esdb, "esdb", "", "address at which clients of EventStoreDB and KurrentDB can read the log and subscribe to it; port 0 picks one (default: none)")
 	f.BoolVar(&s.insecure, "insecure", false, "allow addresses other than loopback, unencrypted")
 	f.DurationVar(&s.syncInterval, "sync-interval", 0, "sync durable commands this often instead of each before its acknowledgement")
 	f.DurationVar(&s.eventsAge, "events-max-age", 7*24*time.Hour, "how long published events stay on the bus")
@@ -95,7 +97,7 @@ func (s *settings) check(level string) error {
 	if s.logFormat != "" && s.logFormat != "text" && s.logFormat != "json" {
 		problems = append(problems, fmt.Errorf("--log-format %q: text or json", s.logFormat))
 	}
-	problems = append(problems, s.checkAddress("--http", s.http), s.checkAddress("--nats", s.nats))
+	problems = append(problems, s.checkAddress("--http", s.http), s.checkAddress("--nats", s.nats), s.checkESDB())
 	for _, positive := range []struct {
 		flag string
 		d    time.Duration
@@ -126,7 +128,7 @@ func (s *settings) check(level string) error {
 }
 
 func (s *settings) checkAddress(flag, address string) error {
-	encrypted := flag == "--http" && s.tlsCert != ""
+	encrypted := flag != "--nats" && s.tlsCert != ""
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return fmt.Errorf("%s %q is not host:port", flag, address)
@@ -139,7 +141,7 @@ func (s *settings) checkAddress(flag, address string) error {
 }
 
 func orEncrypt(flag string) string {
-	if flag == "--http" {
+	if flag != "--nats" {
 		return ", or --tls-cert and --tls-key"
 	}
 	return ""

@@ -55,6 +55,7 @@ type server struct {
 	fresh     *rest.Freshness
 	collector *collector.Collector
 	listener  net.Listener
+	esdb      net.Listener // nil: not wanted
 	http      *http.Server
 
 	account  string
@@ -85,6 +86,9 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 		return nil, err
 	}
 	if err := v.openHTTP(); err != nil {
+		return nil, err
+	}
+	if err := v.openESDB(); err != nil {
 		return nil, err
 	}
 	v.register()
@@ -184,17 +188,24 @@ func (v *server) openBus() (err error) {
 // announce says where the server listens, to people and to programs.
 func (v *server) announce(out io.Writer) error {
 	e := endpoints{HTTP: v.settings.scheme() + v.listener.Addr().String(), NATS: v.broker.URL(), PID: os.Getpid(), Cert: v.settings.tlsCert}
+	if v.esdb != nil {
+		e.ESDB = v.esdbURL()
+	}
 	if err := v.folder.announce(e); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(out, "http  %s\nrest  %s/v1 (account %s, auth token in %s)\nnats  %s (token in %s)\n",
 		e.HTTP, e.HTTP, v.account, v.folder.path("secrets", authToken), e.NATS, v.folder.path("secrets", "bus-token"))
+	if err == nil && v.esdb != nil {
+		_, err = fmt.Fprintf(out, "esdb  %s (%s)\n", e.ESDB, v.esdbUser())
+	}
 	return err
 }
 
 // run works until the context ends or a part fails, then stops the parts in
 // this order: bus (commands in flight finish), engine, timers, read models and
-// event publisher (they reach the head first), HTTP. close follows.
+// event publisher (they reach the head first), EventStoreDB's clients, HTTP.
+// close follows.
 func (v *server) run(ctx context.Context) error {
 	group, failed := errgroup.WithContext(ctx)
 	begun := func(name string, part func(context.Context) error) (stop func()) {
@@ -211,6 +222,7 @@ func (v *server) run(ctx context.Context) error {
 		return func() { cancel(); <-done }
 	}
 	stopHTTP := begun("http", v.runHTTP)
+	stopESDB := begun("esdb", v.runESDB)
 	stopWatch := begun("log", v.writes.awaitFailure)
 	stopModels := begun("read models", v.runModels)
 	stopFollow := begun("timers", v.followTimers)
@@ -233,6 +245,7 @@ func (v *server) run(ctx context.Context) error {
 	stopPublisher()
 	stopModels()
 	stopWatch()
+	stopESDB()
 	stopHTTP()
 	return errors.Join(group.Wait(), drained)
 }
@@ -306,6 +319,9 @@ func (v *server) close() error {
 	var errs []error
 	if v.listener != nil {
 		_ = v.listener.Close() // closed already when the server ran
+	}
+	if v.esdb != nil {
+		_ = v.esdb.Close() // likewise
 	}
 	if v.conn != nil {
 		v.conn.Close()

@@ -1,0 +1,197 @@
+package esdbwire
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/store"
+)
+
+// query is a checked request.
+type query struct {
+	stream    string         // empty: the whole log
+	revision  store.Revision // of a stream: the first one wanted
+	position  events.Position
+	atEnd     bool // only what comes from now on
+	direction store.Direction
+	count     uint64
+	subscribe bool
+	textID    bool // ids as text
+
+	matches    func(e *events.Recorded) bool
+	checkpoint uint64 // a checkpoint after so many events considered; 0: none
+}
+
+func invalid(format string, args ...any) error {
+	return status.Error(codes.InvalidArgument, fmt.Sprintf(format, args...))
+}
+
+func queryOf(o *streams.ReadReq_Options) (*query, error) {
+	q := &query{}
+	q.matches = func(e *events.Recorded) bool { return q.stream == "" || e.Stream == q.stream }
+	switch o.GetReadDirection() {
+	case streams.ReadReq_Options_Forwards:
+	case streams.ReadReq_Options_Backwards:
+		q.direction = store.Backwards
+	default:
+		return nil, invalid("unknown direction %d", o.GetReadDirection())
+	}
+	switch c := o.GetCountOption().(type) {
+	case *streams.ReadReq_Options_Count:
+		q.count = c.Count
+	case *streams.ReadReq_Options_Subscription:
+		q.subscribe = true
+	}
+	if q.subscribe && q.direction == store.Backwards {
+		return nil, invalid("a subscription goes forwards")
+	}
+	if !q.subscribe && q.count == 0 {
+		return nil, invalid("neither a count nor a subscription")
+	}
+	_, q.textID = o.GetUuidOption().GetContent().(*streams.ReadReq_Options_UUIDOption_String_)
+	if err := q.source(o); err != nil {
+		return nil, err
+	}
+	return q, q.filter(o.GetFilter())
+}
+
+func (q *query) source(o *streams.ReadReq_Options) error {
+	switch s := o.GetStreamOption().(type) {
+	case *streams.ReadReq_Options_Stream:
+		q.stream = string(s.Stream.GetStreamIdentifier().GetStreamName())
+		if q.stream == "" || len(q.stream) > store.MaxName {
+			return invalid("a stream needs a name of at most %d bytes", store.MaxName)
+		}
+		return q.from(s.Stream)
+	case *streams.ReadReq_Options_All:
+		q.within(s.All)
+		return nil
+	}
+	return invalid("neither a stream nor $all")
+}
+
+// from reads where in a stream to begin. A read begins at a revision, a
+// subscription behind it.
+func (q *query) from(s *streams.ReadReq_Options_StreamOptions) error {
+	switch at := s.GetRevisionOption().(type) {
+	case *streams.ReadReq_Options_StreamOptions_Revision:
+		if at.Revision > math.MaxInt64-1 {
+			return invalid("revision %d is too large", at.Revision)
+		}
+		q.revision = store.Revision(at.Revision)
+		if q.subscribe {
+			q.revision++
+		}
+	case *streams.ReadReq_Options_StreamOptions_End:
+		q.atEnd = true
+		if q.direction == store.Backwards {
+			q.revision = store.End
+		} else if !q.subscribe {
+			q.revision = store.End - 1 // there is nothing
+		}
+	default: // the start
+		if q.direction == store.Backwards {
+			q.revision = -1
+		}
+	}
+	return nil
+}
+
+func (q *query) within(a *streams.ReadReq_Options_AllOptions) {
+	switch at := a.GetAllOption().(type) {
+	case *streams.ReadReq_Options_AllOptions_Position:
+		q.position = events.Position{Commit: at.Position.GetCommitPosition(), Prepare: at.Position.GetPreparePosition()}
+	case *streams.ReadReq_Options_AllOptions_End:
+		q.atEnd = true
+		q.position = events.At(math.MaxInt64)
+	}
+}
+
+// filter reads which events of the whole log are wanted.
+func (q *query) filter(f *streams.ReadReq_Options_FilterOptions) error {
+	if f == nil {
+		return nil
+	}
+	if q.stream != "" {
+		return invalid("a stream takes no filter")
+	}
+	window := uint64(f.GetMax())
+	if window == 0 {
+		window = 32
+	}
+	q.checkpoint = window * uint64(max(1, f.GetCheckpointIntervalMultiplier()))
+	expression, of := f.GetStreamIdentifier(), func(e *events.Recorded) string { return e.Stream }
+	if _, byType := f.GetFilter().(*streams.ReadReq_Options_FilterOptions_EventType); byType {
+		expression, of = f.GetEventType(), func(e *events.Recorded) string { return e.Type }
+	}
+	matches, err := matcher(expression)
+	if err != nil {
+		return err
+	}
+	q.matches = func(e *events.Recorded) bool { return matches(of(e)) }
+	return nil
+}
+
+// maxPrefixes bounds the prefixes of one filter.
+const maxPrefixes = 1000
+
+func matcher(x *streams.ReadReq_Options_FilterOptions_Expression) (func(string) bool, error) {
+	if prefixes := x.GetPrefix(); len(prefixes) > 0 {
+		if len(prefixes) > maxPrefixes {
+			return nil, invalid("a filter takes %d prefixes", maxPrefixes)
+		}
+		return func(s string) bool {
+			for _, p := range prefixes {
+				if strings.HasPrefix(s, p) {
+					return true
+				}
+			}
+			return false
+		}, nil
+	}
+	pattern, err := regexp.Compile(x.GetRegex())
+	if err != nil {
+		return nil, invalid("the filter is no regular expression of RE2: %v", err)
+	}
+	return pattern.MatchString, nil
+}
+
+// eventOf is an event as clients read it. Times are in ticks of 100 ns.
+func eventOf(e *events.Recorded, textID bool) *streams.ReadResp {
+	return &streams.ReadResp{Content: &streams.ReadResp_Event{Event: &streams.ReadResp_ReadEvent{
+		Event: &streams.ReadResp_ReadEvent_RecordedEvent{
+			Id:               idOf(e.ID, textID),
+			StreamIdentifier: &shared.StreamIdentifier{StreamName: []byte(e.Stream)},
+			StreamRevision:   e.Revision,
+			CommitPosition:   e.Position.Commit, PreparePosition: e.Position.Prepare,
+			Metadata: map[string]string{
+				"type": e.Type, "content-type": "application/json",
+				"created": strconv.FormatInt(e.Recorded.UnixNano()/100, 10),
+			},
+			CustomMetadata: events.AppendMetadata(nil, e.Metadata),
+			Data:           e.Data,
+		},
+		Position: &streams.ReadResp_ReadEvent_CommitPosition{CommitPosition: e.Position.Commit},
+	}}}
+}
+
+func idOf(id events.ID, asText bool) *shared.UUID {
+	if asText {
+		return &shared.UUID{Value: &shared.UUID_String_{String_: uuid.UUID(id).String()}}
+	}
+	most, least := int64(0), int64(0)
+	for i := range 8 {
+		most, least = most<<8|int64(id[i]), least<<8|int64(id[8+i])
+	}
+	return &shared.UUID{Value: &shared.UUID_Structured_{Structured: &shared.UUID_Structured{MostSignificantBits: most, LeastSignificantBits: least}}}
+}

@@ -1,0 +1,142 @@
+package esdbwire
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/serverfeatures"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/parley-engine/parley/store"
+)
+
+// version is the server version that clients are told: the one whose protocol is
+// served (they compare it with what they need).
+const version = "23.10.0"
+
+// Log is what is served.
+type Log interface {
+	store.StreamReader
+	store.LogReader
+}
+
+// Config is what a server works with; all but Log may be left out.
+type Config struct {
+	Log Log
+	// Users says whether user and password hold. Nil: nobody is asked. Clients send
+	// them only over TLS.
+	Users func(user, password string) bool
+	TLS   *tls.Config // nil: unencrypted
+}
+
+// Server serves until it is closed. Make one with New.
+type Server struct {
+	grpc *grpc.Server
+}
+
+// New returns a server that listens nowhere yet.
+func New(c Config) *Server {
+	auth := guard{c.Users}
+	options := []grpc.ServerOption{
+		// These clients ask for signs of life every ten seconds, idle or not.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		grpc.MaxConcurrentStreams(1000), grpc.MaxRecvMsgSize(1 << 20), grpc.ConnectionTimeout(10 * time.Second),
+		grpc.UnaryInterceptor(auth.unary), grpc.StreamInterceptor(auth.stream),
+	}
+	if c.TLS != nil {
+		options = append(options, grpc.Creds(credentials.NewTLS(c.TLS)))
+	}
+	s := &Server{grpc: grpc.NewServer(options...)}
+	streams.RegisterStreamsServer(s.grpc, &service{log: c.Log})
+	serverfeatures.RegisterServerFeaturesServer(s.grpc, features{})
+	return s
+}
+
+// Serve answers clients until Close, then returns nil. It closes the listener.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.grpc.Serve(l); !errors.Is(err, grpc.ErrServerStopped) {
+		return err
+	}
+	return nil
+}
+
+// Close ends all calls, subscriptions among them, and waits until they have ended.
+// It may be called more than once.
+func (s *Server) Close() { s.grpc.Stop() }
+
+// guard asks who it is before anything else. What the server can do is told to
+// everybody: clients ask before they send credentials.
+type guard struct {
+	users func(user, password string) bool
+}
+
+func (g guard) unary(ctx context.Context, r any, call *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	if call.FullMethod != serverfeatures.ServerFeatures_GetSupportedMethods_FullMethodName {
+		if err := g.check(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return next(ctx, r)
+}
+
+func (g guard) stream(server any, s grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	if err := g.check(s.Context()); err != nil {
+		return err
+	}
+	return next(server, s)
+}
+
+func (g guard) check(ctx context.Context) error {
+	if g.users == nil {
+		return nil
+	}
+	for _, header := range metadata.ValueFromIncomingContext(ctx, "authorization") {
+		user, password, ok := basic(header)
+		if ok && g.users(user, password) {
+			return nil
+		}
+	}
+	return status.Error(codes.Unauthenticated, "user and password are needed")
+}
+
+func basic(header string) (user, password string, ok bool) {
+	scheme, encoded, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Basic") {
+		return "", "", false
+	}
+	text, err := base64.StdEncoding.DecodeString(strings.TrimSpace(encoded))
+	if err != nil {
+		return "", "", false
+	}
+	return strings.Cut(string(text), ":")
+}
+
+// features tells clients what there is.
+type features struct {
+	serverfeatures.UnimplementedServerFeaturesServer
+}
+
+// GetSupportedMethods implements serverfeatures.ServerFeaturesServer.
+func (features) GetSupportedMethods(context.Context, *shared.Empty) (*serverfeatures.SupportedMethods, error) {
+	return &serverfeatures.SupportedMethods{EventStoreServerVersion: version, Methods: []*serverfeatures.SupportedMethod{
+		{ServiceName: "event_store.client.streams.streams", MethodName: "read", Features: []string{"stream", "all"}},
+	}}, nil
+}
+
+// denied refuses to write.
+func denied(trailer func(metadata.MD)) error {
+	trailer(metadata.Pairs("exception", "access-denied"))
+	return status.Error(codes.PermissionDenied, "this log can be read only; commands write to it")
+}
