@@ -63,7 +63,8 @@ const readPatience = 2 * time.Second
 
 // catchUp gives the read models of a running server a moment to get to what the
 // log has, so that a read sees the command before it. That they do not is no
-// error: a read is of what is there.
+// error: a read is of what is there. They are opened again each time, because what
+// moves may be another generation: a first start fills one, and a rebuild swaps.
 func (r *reading) catchUp(ctx context.Context) {
 	if _, err := r.folder.running(); err != nil {
 		return // nobody moves them
@@ -80,10 +81,23 @@ func (r *reading) catchUp(ctx context.Context) {
 		}
 		select {
 		case <-tick.C:
+			err = r.reopen()
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
 	}
+}
+
+// reopen looks at the generation that is live now. One that cannot be opened, for
+// instance because it is just being swapped, leaves the former in place.
+func (r *reading) reopen() error {
+	fresh, err := projections.OpenReadOnly(r.folder.read())
+	if err != nil {
+		return nil //nolint:nilerr // the next look may find it
+	}
+	former := r.queries
+	r.queries = fresh
+	return former.Close()
 }
 
 // pages walks a list to its end or to limit rows; limit 0 means all.
