@@ -51,11 +51,11 @@ type Config struct {
 	// MaxWait bounds how long a request waits for the read models. Zero: the
 	// constant of that name.
 	MaxWait time.Duration
-	// FormPatience is how long a body may take to arrive; uploads have longer once
-	// it is known who sends them. Zero: 30 seconds.
-	FormPatience time.Duration
-	Logger       *slog.Logger     // nil discards
-	Now          func() time.Time // nil: time.Now
+	// StrangerPatience is how long a body may take to arrive before it is known who
+	// sends it. Zero: ten seconds.
+	StrangerPatience time.Duration
+	Logger           *slog.Logger     // nil discards
+	Now              func() time.Time // nil: time.Now
 }
 
 // Files keeps the bytes of media under their hash.
@@ -87,8 +87,8 @@ func New(c Config) http.Handler {
 	if c.MaxWait <= 0 {
 		c.MaxWait = MaxWait
 	}
-	if c.FormPatience <= 0 {
-		c.FormPatience = formPatience
+	if c.StrangerPatience <= 0 {
+		c.StrangerPatience = strangerPatience
 	}
 	a := &api{Config: c, mux: http.NewServeMux(), pages: newPages(c.Stamp)}
 	for _, r := range table() {
@@ -105,7 +105,7 @@ func New(c Config) http.Handler {
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begun := a.Now()
 	if r.ContentLength != 0 {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(a.FormPatience)) // not every connection has one
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(a.StrangerPatience)) // not every connection has one
 	}
 	h := w.Header()
 	h.Set("Twilio-Request-Id", requestID())

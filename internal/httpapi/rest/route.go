@@ -106,7 +106,7 @@ func (c *call) run() (err error) {
 	if c.caller, err = c.authenticate(c.r); err != nil {
 		return err
 	}
-	c.allowUpload()
+	c.hurry()
 	if c.caller.identity != "" && !c.route.users {
 		return forbidden("This is not for users")
 	}
@@ -127,14 +127,20 @@ func (c *call) run() (err error) {
 
 // How long a client may take to send what it announced.
 const (
-	formPatience   = 30 * time.Second
-	uploadPatience = 30 * time.Minute // of whom it is known who it is
+	strangerPatience = 10 * time.Second // before it is known who it is
+	formPatience     = 30 * time.Second
+	uploadPatience   = 30 * time.Minute
 )
 
-// allowUpload gives an upload more time than ServeHTTP gave.
-func (c *call) allowUpload() {
+// hurry puts a limit on the time in which the body has to arrive. Whose credentials
+// do not hold has had the one of ServeHTTP.
+func (c *call) hurry() {
+	patience := formPatience
 	if c.route.raw {
-		_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(uploadPatience)) // not every connection has one
+		patience = uploadPatience
+	}
+	if c.r.ContentLength != 0 {
+		_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(patience)) // not every connection has one
 	}
 }
 

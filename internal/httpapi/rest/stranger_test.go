@@ -84,7 +84,7 @@ func TestNobodyAttachesWhatAUserUploaded(t *testing.T) {
 // Who sends no body that he announced, and has no credentials, does not hold the
 // connection for ever: the answer comes when patience ends.
 func TestWhoHasNoCredentialsDoesNotHoldAConnection(t *testing.T) {
-	w := newWorld(t, func(c *rest.Config) { c.FormPatience = 50 * time.Millisecond })
+	w := newWorld(t, func(c *rest.Config) { c.StrangerPatience = 50 * time.Millisecond })
 	for _, method := range []string{"POST", "GET", "DELETE", "PUT"} {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(w.server.URL, "http://"))
 		require.NoError(t, err)
