@@ -180,6 +180,8 @@ func received(t testing.TB, s *esdb.Subscription, n int) (list []*esdb.RecordedE
 			list = append(list, e.EventAppeared.Event)
 		case e.CaughtUp != nil:
 			others = append(others, fmt.Sprint("caught up at ", len(list)))
+		case e.FellBehind != nil:
+			others = append(others, fmt.Sprint("fell behind at ", len(list)))
 		case e.CheckPointReached != nil:
 			others = append(others, fmt.Sprint("checkpoint ", e.CheckPointReached.Commit))
 		case e.SubscriptionDropped != nil:
@@ -228,6 +230,33 @@ func TestSubscriptionsGoFromHistoryToNews(t *testing.T) {
 	news, _ := received(t, fromEnd, 1)
 	require.EqualValues(t, 1200, news[0].EventNumber)
 	require.NoError(t, errors.Join(whole.Close(), one.Close(), fromEnd.Close()))
+}
+
+func TestWhoFallsBehindIsTold(t *testing.T) {
+	log := memstore.New()
+	s, err := plain(t, log).SubscribeToAll(t.Context(), esdb.SubscribeToAllOptions{From: esdb.End{}})
+	require.NoError(t, err)
+	put(t, log, "conversation-CH0", 0, 2*store.SubscribeBatch+1)
+	list, others := received(t, s, 2*store.SubscribeBatch+1)
+	require.EqualValues(t, 2*store.SubscribeBatch, list[len(list)-1].EventNumber)
+	require.Equal(t, []string{"caught up at 0", "fell behind at 0"}, others)
+	require.NotNil(t, s.Recv().CaughtUp)
+	require.NoError(t, s.Close())
+}
+
+// Some servers hand out checkpoints whose second number is smaller. Whoever resumes
+// from one gets the event at the first.
+func TestAPairIsAPlaceBeforeItsEvent(t *testing.T) {
+	log := memstore.New()
+	fill(t, log, 1, 5)
+	c := plain(t, log)
+	for prepare, first := range map[uint64]uint64{0: 4, 4: 5} {
+		s, err := c.SubscribeToAll(t.Context(), esdb.SubscribeToAllOptions{From: esdb.Position{Commit: 4, Prepare: prepare}})
+		require.NoError(t, err)
+		list, _ := received(t, s, 1)
+		require.Equal(t, first, list[0].Position.Commit)
+		require.NoError(t, s.Close())
+	}
 }
 
 func TestFiltersAndCheckpoints(t *testing.T) {
@@ -315,6 +344,11 @@ func TestRequestsThatAreNone(t *testing.T) {
 	}
 	beyond := named("x")
 	beyond.Stream.RevisionOption = &streams.ReadReq_Options_StreamOptions_Revision{Revision: 1 << 63}
+	place := func(commit, prepare uint64) *streams.ReadReq_Options_All {
+		return &streams.ReadReq_Options_All{All: &streams.ReadReq_Options_AllOptions{AllOption: &streams.ReadReq_Options_AllOptions_Position{
+			Position: &streams.ReadReq_Options_Position{CommitPosition: commit, PreparePosition: prepare},
+		}}}
+	}
 	regex := &streams.ReadReq_Options_Filter{Filter: &streams.ReadReq_Options_FilterOptions{
 		Filter: &streams.ReadReq_Options_FilterOptions_EventType{EventType: &streams.ReadReq_Options_FilterOptions_Expression{Regex: "("}},
 	}}
@@ -329,6 +363,8 @@ func TestRequestsThatAreNone(t *testing.T) {
 		"unknown direction":      {StreamOption: all, CountOption: one, ReadDirection: 7},
 		"backwards subscription": {StreamOption: all, CountOption: subscription, ReadDirection: streams.ReadReq_Options_Backwards},
 		"revision out of range":  {StreamOption: beyond, CountOption: one},
+		"position out of range":  {StreamOption: place(1<<63, 1<<63), CountOption: one},
+		"no such pair":           {StreamOption: place(0, 5), CountOption: one},
 		"bad regex":              {StreamOption: all, CountOption: one, FilterOption: regex},
 		"filter on a stream":     {StreamOption: named("x"), CountOption: one, FilterOption: regex},
 	} {

@@ -74,8 +74,7 @@ func (q *query) source(o *streams.ReadReq_Options) error {
 		}
 		return q.from(s.Stream)
 	case *streams.ReadReq_Options_All:
-		q.within(s.All)
-		return nil
+		return q.within(s.All)
 	}
 	return invalid("neither a stream nor $all")
 }
@@ -107,14 +106,25 @@ func (q *query) from(s *streams.ReadReq_Options_StreamOptions) error {
 	return nil
 }
 
-func (q *query) within(a *streams.ReadReq_Options_AllOptions) {
+// within reads where in the whole log to begin. A pair whose second number is the
+// smaller one is a place before the event at the first: a subscription behind it
+// begins with that event.
+func (q *query) within(a *streams.ReadReq_Options_AllOptions) error {
 	switch at := a.GetAllOption().(type) {
 	case *streams.ReadReq_Options_AllOptions_Position:
-		q.position = events.Position{Commit: at.Position.GetCommitPosition(), Prepare: at.Position.GetPreparePosition()}
+		commit, prepare := at.Position.GetCommitPosition(), at.Position.GetPreparePosition()
+		if commit > math.MaxInt64 || prepare > commit {
+			return invalid("there is no position %d/%d", commit, prepare)
+		}
+		if q.subscribe && prepare < commit {
+			commit--
+		}
+		q.position = events.At(commit)
 	case *streams.ReadReq_Options_AllOptions_End:
 		q.atEnd = true
 		q.position = events.At(math.MaxInt64)
 	}
+	return nil
 }
 
 // filter reads which events of the whole log are wanted.

@@ -235,22 +235,14 @@ func (s *service) followStream(ctx context.Context, q *query, a *answer) error {
 	if err != nil {
 		return err
 	}
-	f := &follower{answer: a, query: q, next: q.revision}
 	if err := a.confirm(); err != nil {
 		return err
 	}
-	for e, err := range s.log.ReadStream(ctx, q.stream, f.next, store.Forwards) {
-		if err != nil {
-			return err
-		}
-		if f.next = store.Revision(e.Revision) + 1; !q.atEnd {
-			err = a.event(&e)
-		}
-		if err != nil {
-			return err
-		}
+	next, err := s.history(ctx, q, a)
+	if err != nil {
+		return err
 	}
-	f.live = true
+	f := &follower{answer: a, query: q, next: next, live: true}
 	if err := a.caughtUp(); err != nil {
 		return err
 	}
@@ -264,6 +256,27 @@ func (s *service) followStream(ctx context.Context, q *query, a *answer) error {
 		}
 	}
 	return nil
+}
+
+// history sends what a stream has, unless only news are wanted, and returns the
+// revision that comes next.
+func (s *service) history(ctx context.Context, q *query, a *answer) (next store.Revision, err error) {
+	next = q.revision
+	if q.atEnd {
+		for e, err := range s.log.ReadStream(ctx, q.stream, store.End, store.Backwards) {
+			return store.Revision(e.Revision) + 1, err
+		}
+		return next, nil
+	}
+	for e, err := range s.log.ReadStream(ctx, q.stream, next, store.Forwards) {
+		if err == nil {
+			next, err = store.Revision(e.Revision)+1, a.event(&e)
+		}
+		if err != nil {
+			return next, err
+		}
+	}
+	return next, nil
 }
 
 // follower sends batches of a subscription.
