@@ -61,6 +61,12 @@ func Copy(ctx context.Context, from LogReader, to Log, o CopyOptions) (Copied, e
 	return c.done, c.compare(ctx)
 }
 
+// place is how far a stream goes.
+type place struct {
+	next uint64
+	last events.ID
+}
+
 // copier writes runs of events of one stream as one batch.
 type copier struct {
 	to      Log

@@ -128,8 +128,8 @@ type Appender interface {
 	// It returns a *ConflictError when the stream is elsewhere, with one
 	// exception: if the events right after expected are exactly the batch, by
 	// id and in order, this is the same append again and its first outcome is
-	// returned, marked as repeated. A batch without events is refused, as are two events with the
-	// same id (see Encode). After a *ConflictError, ErrInvalid, ErrTooLarge or
+	// returned, marked as repeated. A batch without events is refused, as are two
+	// events with the same id (see Encode). After a *ConflictError, ErrInvalid, ErrTooLarge or
 	// ErrClosed nothing was written; after any other error, a cancelled context
 	// included, the outcome is unknown and sending the identical call again
 	// finds out.

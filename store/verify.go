@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/parley-engine/parley/events"
 )
@@ -18,10 +19,6 @@ type Report struct {
 	Digest   string          `json:"digest"`         // see Digest
 	Problems []Problem       `json:"problems"`       // the first MaxProblems
 	More     int             `json:"more,omitempty"` // problems beyond those
-	place    map[string]place
-	ids      map[events.ID]string
-	digest   Digest
-	last     events.Recorded
 }
 
 // Problem is something that no sound log has.
@@ -32,12 +29,6 @@ type Problem struct {
 	What     string          `json:"what"`
 }
 
-// place is how far a stream goes.
-type place struct {
-	next uint64
-	last events.ID
-}
-
 // Verify reads a whole log and checks what the contract promises: positions rise,
 // recorded times never fall, revisions are dense per stream from 0, no event id is
 // there twice, and every payload can be decoded. It tells progress, when that is
@@ -45,32 +36,40 @@ type place struct {
 // 100 bytes each.
 //
 // The error is one of reading; a log that is read and unsound is no error.
-func Verify(ctx context.Context, log LogReader, progress func(events int)) (*Report, error) {
-	r := &Report{Problems: []Problem{}, place: map[string]place{}, ids: map[events.ID]string{}}
+func Verify(ctx context.Context, log LogReader, progress func(events int)) (Report, error) {
+	v := &verifier{Report: Report{Problems: []Problem{}}, next: map[string]uint64{}, ids: map[events.ID]string{}}
 	for e, err := range log.ReadAll(ctx, events.Position{}, Filter{}) {
 		if err != nil {
-			return r, err
+			return v.Report, err
 		}
-		r.look(&e)
+		v.look(&e)
 		if progress != nil {
-			progress(r.Events)
+			progress(v.Events)
 		}
 	}
-	r.Streams, r.Digest = len(r.place), r.digest.String()
-	return r, nil
+	v.Streams, v.Digest = len(v.next), v.digest.String()
+	return v.Report, nil
 }
 
-func (r *Report) look(e *events.Recorded) {
+// verifier is a report in the making.
+type verifier struct {
+	Report
+	next     map[string]uint64 // revision, by stream
+	ids      map[events.ID]string
+	digest   Digest
+	recorded time.Time // of the last event
+}
+
+func (r *verifier) look(e *events.Recorded) {
 	found := func(format string, args ...any) { r.find(e, fmt.Sprintf(format, args...)) }
-	if r.Events > 0 && e.Position.Compare(r.last.Position) <= 0 {
-		found("its position is not behind %s, that of the event before", r.last.Position)
+	if r.Events > 0 && e.Position.Compare(r.Head) <= 0 {
+		found("its position is not behind %s, that of the event before", r.Head)
 	}
-	if e.Recorded.Before(r.last.Recorded) {
+	if e.Recorded.Before(r.recorded) {
 		found("it was recorded before the event before")
 	}
-	at := r.place[e.Stream]
-	if e.Revision != at.next {
-		found("its revision is %d in place of %d", e.Revision, at.next)
+	if next := r.next[e.Stream]; e.Revision != next {
+		found("its revision is %d in place of %d", e.Revision, next)
 	}
 	if other, twice := r.ids[e.ID]; twice {
 		found("its id %s is also in stream %s", e.ID, other)
@@ -79,12 +78,12 @@ func (r *Report) look(e *events.Recorded) {
 		found("%v", err)
 	}
 	r.ids[e.ID] = e.Stream
-	r.place[e.Stream] = place{next: e.Revision + 1, last: e.ID}
+	r.next[e.Stream] = e.Revision + 1
 	r.digest.Add(e)
-	r.Events, r.Head, r.last = r.Events+1, e.Position, events.Recorded{Position: e.Position, Recorded: e.Recorded}
+	r.Events, r.Head, r.recorded = r.Events+1, e.Position, e.Recorded
 }
 
-func (r *Report) find(e *events.Recorded, what string) {
+func (r *verifier) find(e *events.Recorded, what string) {
 	if len(r.Problems) == MaxProblems {
 		r.More++
 		return

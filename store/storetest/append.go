@@ -148,9 +148,14 @@ func testRepeat(t *testing.T, h Harness) {
 			concurrently(len(outcomes), func(i int) {
 				outcomes[i], _ = l.Append(t.Context(), l.stream(1), store.NoStream, l.batch("a", 3))
 			})
+			first := 0
 			for _, outcome := range outcomes {
 				require.Equal(t, place(outcomes[0]), place(outcome))
+				if !outcome.Repeated {
+					first++
+				}
 			}
+			require.LessOrEqual(t, first, 1, "at most one wrote it")
 			require.Equal(t, proposedIDs(l.batch("a", 3)), ids(l.all(t)))
 		},
 	})

@@ -79,27 +79,20 @@ func (s *PartitionedSubscriber) Subscribe(ctx context.Context, topic string) (<-
 	s.open.Go(func() {
 		defer close(out)
 		defer cancel()
-		topics := s.partitions.Topics(topic)
-		names := make(map[string]string, len(topics))
-		for _, t := range topics {
-			names[DurableName(s.options.Group, t)] = t
+		var names []string
+		topics := map[string]string{} // by name
+		for _, t := range s.partitions.Topics(topic) {
+			name := DurableName(s.options.Group, t)
+			names, topics[name] = append(names, name), t
 		}
-		err := s.partitions.Share(ctx, keys(topics, s.options.Group), func(ctx context.Context, name string) error {
-			return s.read(ctx, names[name], out)
+		err := s.partitions.Share(ctx, names, func(ctx context.Context, name string) error {
+			return s.read(ctx, topics[name], out)
 		})
 		if err != nil {
 			s.options.Logger.Error("partitions are no longer read", "subject", topic, "err", err)
 		}
 	})
 	return out, nil
-}
-
-func keys(topics []string, group string) []string {
-	names := make([]string, len(topics))
-	for i, t := range topics {
-		names[i] = DurableName(group, t)
-	}
-	return names
 }
 
 // read delivers one partition until ctx ends. A partition that cannot be opened is
