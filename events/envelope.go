@@ -46,6 +46,7 @@ type Metadata struct {
 	Traceparent string    // W3C trace context
 	Webhooks    bool      // X-Twilio-Webhook-Enabled of the request (reference 1.7)
 	Node        string    // process that wrote it, where several share the log; else empty
+	Append      string    // which append wrote it, while it is in a database; readers do not get it
 }
 
 // Proposed is an event on its way into the log.
@@ -81,7 +82,16 @@ const (
 	CategoryBinding      = "binding"
 	CategoryAddress      = "address"
 	CategoryMedia        = "media"
+	CategoryForeign      = "foreign" // streams of others, see ForeignRecorded
 )
+
+// Categories returns those of Parley's own streams.
+func Categories() []string {
+	return []string{
+		CategoryConversation, CategoryService, CategoryUser, CategoryRole, CategoryAccount, CategoryReservation,
+		CategoryAPIKey, CategoryCredential, CategoryBinding, CategoryAddress, CategoryMedia,
+	}
+}
 
 // Stream names the stream of one aggregate: category, dash, id.
 func Stream(category, id string) string { return category + "-" + id }

@@ -149,7 +149,7 @@ var streamIDs = map[string]string{
 	events.CategoryRole: sidOf("RL"), events.CategoryAccount: sidOf("AC"),
 	events.CategoryReservation: "identity:" + strings.Repeat("0b", 32),
 	events.CategoryAPIKey:      sidOf("SK"), events.CategoryCredential: sidOf("CR"), events.CategoryBinding: sidOf("BS"),
-	events.CategoryAddress: sidOf("IG"), events.CategoryMedia: sidOf("ME"),
+	events.CategoryAddress: sidOf("IG"), events.CategoryMedia: sidOf("ME"), events.CategoryForeign: "order-1815",
 }
 
 func readGolden(t testing.TB, name string) (g golden) {
@@ -204,6 +204,8 @@ func set(t *testing.T, name string, v reflect.Value) {
 	case *[]string:
 		require.Contains(t, sampleTexts, name, "%s needs a sample", name)
 		*x = []string{sampleTexts[name]}
+	case *[]byte:
+		*x = []byte{0xff, 0x00, 0x2a}
 	case *time.Time:
 		*x = goldenInstant
 	case *bool:
@@ -243,6 +245,7 @@ var sampleTexts = map[string]string{
 	"template": "${PARTICIPANT}: ${MESSAGE}", "sound": "ping", "address_configuration": sidOf("IG"), "country": "DE",
 	"webhook_url": "https://example.com/auto", "webhook_method": "post", "webhook_filters": "onMessageAdded",
 	"studio_flow": sidOf("FW"), "pre_webhook_url": "https://example.com/pre", "post_webhook_url": "https://example.com/post",
+	"data": `{"order":1815}`, "metadata": `{"$correlationId":"ticket-1"}`,
 	"media_sid": sidOf("ME"), "sha256": strings.Repeat("9a", 32),
 	"ref": sidOf("US"), "reservation": "reservation-identity:" + strings.Repeat("0b", 32), "taker": "user-" + sidOf("US"),
 }

@@ -22,6 +22,7 @@ type storedMetadata struct {
 	Traceparent string    `json:"traceparent,omitempty"`
 	Webhooks    bool      `json:"webhooks,omitempty"`
 	Node        string    `json:"node,omitempty"`
+	Append      string    `json:"append,omitempty"`
 }
 
 // MarshalJSON writes one flat object; absent fields are left out.
@@ -63,6 +64,7 @@ func AppendMetadata(b []byte, m Metadata) []byte {
 		w.b = append(w.b, "true"...)
 	}
 	w.text("node", m.Node)
+	w.text("append", m.Append)
 	return append(w.b, '}')
 }
 
@@ -122,7 +124,7 @@ func ParseMetadata(data []byte) (Metadata, error) {
 		Actor:   Actor{Kind: s.ActorKind, ID: s.ActorID},
 		Command: s.Command, CommandID: s.CommandID, CommandHash: s.CommandHash,
 		Correlation: s.Correlation, Causation: s.Causation, Traceparent: s.Traceparent,
-		Webhooks: s.Webhooks, Node: s.Node,
+		Webhooks: s.Webhooks, Node: s.Node, Append: s.Append,
 	}, nil
 }
 
@@ -209,6 +211,8 @@ func (m *Metadata) set(name, value string) bool {
 		m.Traceparent = value
 	case "node":
 		m.Node = value
+	case "append":
+		m.Append = value
 	default:
 		return false
 	}

@@ -89,6 +89,7 @@ var vocabulary = mustRegistry(
 	define[MediaRemoved](),
 	define[ReservationClaimed](),
 	define[ReservationLost](),
+	define[ForeignRecorded](),
 )
 
 // Vocabulary returns the registry of everything this program can store.

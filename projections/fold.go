@@ -132,7 +132,7 @@ func (f *fold) apply(n ordinal, r *events.Recorded, e events.Event) error {
 		return fmt.Errorf("stream %q has no category", r.Stream)
 	}
 	switch e := e.(type) {
-	case events.ReservationClaimed, events.ReservationLost:
+	case events.ReservationClaimed, events.ReservationLost, events.ForeignRecorded:
 		return nil
 	case events.ConversationCreated:
 		return f.conversationCreated(r, id, e)

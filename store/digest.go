@@ -27,7 +27,9 @@ func (d *Digest) Add(e *events.Recorded) {
 	b = binary.BigEndian.AppendUint64(b, e.Revision)
 	b = appendField(b, e.Stream)
 	b = appendField(b, e.Type)
-	metadata := events.AppendMetadata(nil, e.Metadata)
+	envelope := e.Metadata
+	envelope.Append = "" // like position and time, it is the backend's
+	metadata := events.AppendMetadata(nil, envelope)
 	b = appendField(b, string(metadata))
 	b = appendField(b, string(e.Data))
 	_, _ = d.sum.Write(b) // never fails

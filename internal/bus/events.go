@@ -174,14 +174,20 @@ func (p *EventPublisher) save(ctx context.Context, m Mark) {
 	}
 }
 
+// foreignType is what others wrote into the log.
+var foreignType = events.ForeignRecorded{}.EventType()
+
 func (p *EventPublisher) publishBatch(batch store.Batch, mark Mark) (Mark, error) {
-	messages := make([]*nats.Msg, len(batch.Events))
-	for i, e := range batch.Events {
+	messages := make([]*nats.Msg, 0, len(batch.Events))
+	for _, e := range batch.Events {
+		if e.Type == foreignType {
+			continue // not an event of ours to tell
+		}
 		m, err := eventMessage(e)
 		if err != nil {
 			return mark, err
 		}
-		messages[i] = m
+		messages = append(messages, m)
 	}
 	last, err := p.pub.PublishAll(messages)
 	if err != nil {

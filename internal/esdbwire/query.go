@@ -1,7 +1,6 @@
 package esdbwire
 
 import (
-	"fmt"
 	"math"
 	"regexp"
 	"strconv"
@@ -10,8 +9,6 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/google/uuid"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/store"
@@ -20,6 +17,8 @@ import (
 // query is a checked request.
 type query struct {
 	stream    string         // empty: the whole log
+	stored    string         // what it is called in the log
+	resolve   bool           // events that others stand for, in their place
 	revision  store.Revision // of a stream: the first one wanted
 	position  events.Position
 	atEnd     bool // only what comes from now on
@@ -28,23 +27,19 @@ type query struct {
 	subscribe bool
 	textID    bool // ids as text
 
-	matches    func(e *events.Recorded) bool
+	matches    func(r *record) bool
 	checkpoint uint64 // a checkpoint after so many events considered; 0: none
 }
 
-func invalid(format string, args ...any) error {
-	return status.Error(codes.InvalidArgument, fmt.Sprintf(format, args...))
-}
-
-func queryOf(o *streams.ReadReq_Options) (*query, error) {
-	q := &query{}
-	q.matches = func(e *events.Recorded) bool { return q.stream == "" || e.Stream == q.stream }
+func (d *database) queryOf(o *streams.ReadReq_Options) (*query, error) {
+	q := &query{resolve: o.GetResolveLinks()}
+	q.matches = func(r *record) bool { return q.stream == "" || r.stream == q.stream }
 	switch o.GetReadDirection() {
 	case streams.ReadReq_Options_Forwards:
 	case streams.ReadReq_Options_Backwards:
 		q.direction = store.Backwards
 	default:
-		return nil, invalid("unknown direction %d", o.GetReadDirection())
+		return nil, badRequest("unknown direction %d", o.GetReadDirection())
 	}
 	switch c := o.GetCountOption().(type) {
 	case *streams.ReadReq_Options_Count:
@@ -53,30 +48,31 @@ func queryOf(o *streams.ReadReq_Options) (*query, error) {
 		q.subscribe = true
 	}
 	if q.subscribe && q.direction == store.Backwards {
-		return nil, invalid("a subscription goes forwards")
+		return nil, badRequest("a subscription goes forwards")
 	}
 	if !q.subscribe && q.count == 0 {
-		return nil, invalid("neither a count nor a subscription")
+		return nil, badRequest("neither a count nor a subscription")
 	}
 	_, q.textID = o.GetUuidOption().GetContent().(*streams.ReadReq_Options_UUIDOption_String_)
 	if err := q.source(o); err != nil {
 		return nil, err
 	}
+	q.stored = d.stored(q.stream)
 	return q, q.filter(o.GetFilter())
 }
 
 func (q *query) source(o *streams.ReadReq_Options) error {
 	switch s := o.GetStreamOption().(type) {
 	case *streams.ReadReq_Options_Stream:
-		q.stream = string(s.Stream.GetStreamIdentifier().GetStreamName())
-		if q.stream == "" || len(q.stream) > store.MaxName {
-			return invalid("a stream needs a name of at most %d bytes", store.MaxName)
+		var err error
+		if q.stream, err = streamName(s.Stream.GetStreamIdentifier()); err != nil {
+			return err
 		}
 		return q.from(s.Stream)
 	case *streams.ReadReq_Options_All:
 		return q.within(s.All)
 	}
-	return invalid("neither a stream nor $all")
+	return badRequest("neither a stream nor $all")
 }
 
 // from reads where in a stream to begin. A read begins at a revision, a
@@ -85,7 +81,7 @@ func (q *query) from(s *streams.ReadReq_Options_StreamOptions) error {
 	switch at := s.GetRevisionOption().(type) {
 	case *streams.ReadReq_Options_StreamOptions_Revision:
 		if at.Revision > math.MaxInt64-1 {
-			return invalid("revision %d is too large", at.Revision)
+			return badRequest("revision %d is too large", at.Revision)
 		}
 		q.revision = store.Revision(at.Revision)
 		if q.subscribe {
@@ -114,7 +110,7 @@ func (q *query) within(a *streams.ReadReq_Options_AllOptions) error {
 	case *streams.ReadReq_Options_AllOptions_Position:
 		commit, prepare := at.Position.GetCommitPosition(), at.Position.GetPreparePosition()
 		if commit > math.MaxInt64 || prepare > commit {
-			return invalid("there is no position %d/%d", commit, prepare)
+			return badRequest("there is no position %d/%d", commit, prepare)
 		}
 		if q.subscribe && prepare < commit {
 			commit--
@@ -133,22 +129,22 @@ func (q *query) filter(f *streams.ReadReq_Options_FilterOptions) error {
 		return nil
 	}
 	if q.stream != "" {
-		return invalid("a stream takes no filter")
+		return badRequest("a stream takes no filter")
 	}
 	window := uint64(f.GetMax())
 	if window == 0 {
 		window = 32
 	}
 	q.checkpoint = window * uint64(max(1, f.GetCheckpointIntervalMultiplier()))
-	expression, of := f.GetStreamIdentifier(), func(e *events.Recorded) string { return e.Stream }
+	expression, of := f.GetStreamIdentifier(), func(r *record) string { return r.stream }
 	if _, byType := f.GetFilter().(*streams.ReadReq_Options_FilterOptions_EventType); byType {
-		expression, of = f.GetEventType(), func(e *events.Recorded) string { return e.Type }
+		expression, of = f.GetEventType(), func(r *record) string { return r.kind }
 	}
 	matches, err := matcher(expression)
 	if err != nil {
 		return err
 	}
-	q.matches = func(e *events.Recorded) bool { return matches(of(e)) }
+	q.matches = func(r *record) bool { return matches(of(r)) }
 	return nil
 }
 
@@ -158,7 +154,7 @@ const maxPrefixes = 1000
 func matcher(x *streams.ReadReq_Options_FilterOptions_Expression) (func(string) bool, error) {
 	if prefixes := x.GetPrefix(); len(prefixes) > 0 {
 		if len(prefixes) > maxPrefixes {
-			return nil, invalid("a filter takes %d prefixes", maxPrefixes)
+			return nil, badRequest("a filter takes %d prefixes", maxPrefixes)
 		}
 		return func(s string) bool {
 			for _, p := range prefixes {
@@ -171,28 +167,23 @@ func matcher(x *streams.ReadReq_Options_FilterOptions_Expression) (func(string) 
 	}
 	pattern, err := regexp.Compile(x.GetRegex())
 	if err != nil {
-		return nil, invalid("the filter is no regular expression of RE2: %v", err)
+		return nil, badRequest("the filter is no regular expression of RE2: %v", err)
 	}
 	return pattern.MatchString, nil
 }
 
-// eventOf is an event as clients read it. Times are in ticks of 100 ns.
-func eventOf(e *events.Recorded, textID bool) *streams.ReadResp {
-	return &streams.ReadResp{Content: &streams.ReadResp_Event{Event: &streams.ReadResp_ReadEvent{
-		Event: &streams.ReadResp_ReadEvent_RecordedEvent{
-			Id:               idOf(e.ID, textID),
-			StreamIdentifier: &shared.StreamIdentifier{StreamName: []byte(e.Stream)},
-			StreamRevision:   e.Revision,
-			CommitPosition:   e.Position.Commit, PreparePosition: e.Position.Prepare,
-			Metadata: map[string]string{
-				"type": e.Type, "content-type": "application/json",
-				"created": strconv.FormatInt(e.Recorded.UnixNano()/100, 10),
-			},
-			CustomMetadata: events.AppendMetadata(nil, e.Metadata),
-			Data:           e.Data,
+// recordedEvent is an event as clients read it. Times are in ticks of 100 ns.
+func recordedEvent(r *record, textID bool) *streams.ReadResp_ReadEvent_RecordedEvent {
+	return &streams.ReadResp_ReadEvent_RecordedEvent{
+		Id:               idOf(r.id, textID),
+		StreamIdentifier: &shared.StreamIdentifier{StreamName: []byte(r.stream)},
+		StreamRevision:   r.revision,
+		CommitPosition:   r.position.Commit, PreparePosition: r.position.Prepare,
+		Metadata: map[string]string{
+			"type": r.kind, "content-type": r.contentType, "created": strconv.FormatInt(r.recorded.UnixNano()/100, 10),
 		},
-		Position: &streams.ReadResp_ReadEvent_CommitPosition{CommitPosition: e.Position.Commit},
-	}}}
+		CustomMetadata: r.metadata, Data: r.data,
+	}
 }
 
 func idOf(id events.ID, asText bool) *shared.UUID {

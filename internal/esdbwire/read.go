@@ -2,17 +2,15 @@ package esdbwire
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/google/uuid"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/store"
@@ -21,101 +19,115 @@ import (
 // service answers the calls of the Streams service.
 type service struct {
 	streams.UnimplementedStreamsServer
-	log Log
-}
-
-// heardOut is how many messages of an append are taken before it is refused. A
-// client that still sends does not get to see why.
-const heardOut = 1000
-
-// Append implements streams.StreamsServer: it refuses.
-func (s *service) Append(call streams.Streams_AppendServer) error {
-	for range heardOut {
-		if _, err := call.Recv(); err != nil {
-			break // mostly the end of what there is
-		}
-	}
-	return denied(call.SetTrailer)
-}
-
-// BatchAppend implements streams.StreamsServer: it refuses.
-func (s *service) BatchAppend(call streams.Streams_BatchAppendServer) error {
-	return denied(call.SetTrailer)
-}
-
-// Delete implements streams.StreamsServer: it refuses.
-func (s *service) Delete(ctx context.Context, _ *streams.DeleteReq) (*streams.DeleteResp, error) {
-	return nil, denied(func(m metadata.MD) { _ = grpc.SetTrailer(ctx, m) })
-}
-
-// Tombstone implements streams.StreamsServer: it refuses.
-func (s *service) Tombstone(ctx context.Context, _ *streams.TombstoneReq) (*streams.TombstoneResp, error) {
-	return nil, denied(func(m metadata.MD) { _ = grpc.SetTrailer(ctx, m) })
+	*database
 }
 
 // Read implements streams.StreamsServer: all reads and subscriptions.
 func (s *service) Read(r *streams.ReadReq, call streams.Streams_ReadServer) error {
-	q, err := queryOf(r.GetOptions())
+	return answered(s.read(r, call), call.SetTrailer)
+}
+
+func (s *service) read(r *streams.ReadReq, call streams.Streams_ReadServer) error {
+	q, err := s.queryOf(r.GetOptions())
 	if err != nil {
 		return err
 	}
 	a := &answer{call: call, textID: q.textID}
+	if q.resolve {
+		a.resolve = func(link *record) (*record, error) { return s.linked(call.Context(), link) }
+	}
 	switch {
 	case q.subscribe && q.stream != "":
-		err = s.followStream(call.Context(), q, a)
+		return s.followStream(call.Context(), q, a)
 	case q.subscribe:
-		err = s.followAll(call.Context(), q, a)
+		return s.followAll(call.Context(), q, a)
 	case q.stream != "":
-		err = s.readStream(call.Context(), q, a)
-	default:
-		err = s.readAll(call.Context(), q, a)
+		return s.readStream(call.Context(), q, a)
 	}
-	return statusOf(err)
-}
-
-// statusOf turns errors of the log into those of the protocol.
-func statusOf(err error) error {
-	var known interface{ GRPCStatus() *status.Status }
-	switch {
-	case err == nil, errors.As(err, &known):
-		return err
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return status.FromContextError(err).Err()
-	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrUnavailable):
-		return status.Error(codes.Unavailable, "the log is not available")
-	}
-	return status.Error(codes.Internal, "the log could not be read")
+	return s.readAll(call.Context(), q, a)
 }
 
 // readStream sends up to count events from a revision, inclusive.
 func (s *service) readStream(ctx context.Context, q *query, a *answer) error {
+	there, visible, err := s.look(ctx, q)
+	if err != nil {
+		return err
+	}
+	if !there {
+		return a.notFound(q.stream)
+	}
 	sent := uint64(0)
-	for e, err := range s.log.ReadStream(ctx, q.stream, q.revision, q.direction) {
+	for e, err := range s.log.ReadStream(ctx, q.stored, q.revision, q.direction) {
 		if err != nil {
 			return err
 		}
-		if err := a.event(&e); err != nil {
+		if store.Revision(e.Revision) < visible.first {
+			break // backwards; forwards begins there
+		}
+		if e.Recorded.Before(visible.since) {
+			continue
+		}
+		if err := a.recorded(&e); err != nil {
 			return err
 		}
 		if sent++; sent == q.count {
 			return nil
 		}
 	}
-	if sent > 0 {
+	if sent > 0 || !s.isOwn(q.stream) {
 		return nil
 	}
-	there, err := s.exists(ctx, q.stream)
-	if err != nil || there {
-		return err
+	last, err := s.end(ctx, q.stream)
+	if err == nil && last.last < 0 {
+		err = a.notFound(q.stream)
 	}
-	return a.notFound(q.stream)
+	return err
 }
 
-func (s *service) exists(ctx context.Context, stream string) (bool, error) {
-	for _, err := range s.log.ReadStream(ctx, stream, store.End, store.Backwards) {
-		return err == nil, err
+// visible is what may be seen of a stream.
+type visible struct {
+	first store.Revision
+	since time.Time
+}
+
+// look finds out what there is of a stream, and moves the query to the first event
+// that may be seen. Parley's streams have everything, and are not looked at.
+func (s *service) look(ctx context.Context, q *query) (there bool, v visible, err error) {
+	if s.isOwn(q.stream) {
+		return true, v, nil
 	}
-	return false, nil
+	state, err := s.state(ctx, q.stream)
+	if err != nil {
+		return false, v, err
+	}
+	if state.tombstoned {
+		return false, v, streamDeleted(q.stream)
+	}
+	v.first = state.first()
+	if state.maxAge > 0 {
+		v.since = time.Now().Add(-state.maxAge)
+	}
+	if q.direction == store.Forwards {
+		q.revision = max(q.revision, v.first)
+	}
+	return state.last >= 0 && !state.deleted(), v, nil
+}
+
+// linked returns the event that another stands for, nil when there is none.
+func (s *service) linked(ctx context.Context, link *record) (*record, error) {
+	number, stream, ok := strings.Cut(string(link.data), "@")
+	revision, err := strconv.ParseInt(number, 10, 64)
+	if !ok || err != nil || revision < 0 {
+		return nil, nil
+	}
+	for e, err := range s.log.ReadStream(ctx, s.stored(stream), store.Revision(revision), store.Forwards) {
+		if err != nil {
+			return nil, err
+		}
+		r, err := shown(&e)
+		return &r, err
+	}
+	return nil, nil
 }
 
 // readAll sends up to count events: forwards those behind a position, where the
@@ -126,10 +138,14 @@ func (s *service) readAll(ctx context.Context, q *query, a *answer) error {
 		if err != nil {
 			return err
 		}
-		if !q.matches(&e) {
+		r, err := shown(&e)
+		if err != nil {
+			return err
+		}
+		if !q.matches(&r) {
 			continue
 		}
-		if err := a.event(&e); err != nil {
+		if err := a.event(&r); err != nil {
 			return err
 		}
 		if sent++; sent == q.count {
@@ -235,6 +251,9 @@ func (s *service) followStream(ctx context.Context, q *query, a *answer) error {
 	if err != nil {
 		return err
 	}
+	if _, _, err := s.look(ctx, q); err != nil {
+		return err
+	}
 	if err := a.confirm(); err != nil {
 		return err
 	}
@@ -246,7 +265,7 @@ func (s *service) followStream(ctx context.Context, q *query, a *answer) error {
 	if err := a.caughtUp(); err != nil {
 		return err
 	}
-	for batch, err := range store.Subscribe(ctx, s.log, head, store.Filter{StreamPrefixes: []string{q.stream}}) {
+	for batch, err := range store.Subscribe(ctx, s.log, head, store.Filter{StreamPrefixes: []string{q.stored}}) {
 		if err != nil {
 			return err
 		}
@@ -263,14 +282,14 @@ func (s *service) followStream(ctx context.Context, q *query, a *answer) error {
 func (s *service) history(ctx context.Context, q *query, a *answer) (next store.Revision, err error) {
 	next = q.revision
 	if q.atEnd {
-		for e, err := range s.log.ReadStream(ctx, q.stream, store.End, store.Backwards) {
+		for e, err := range s.log.ReadStream(ctx, q.stored, store.End, store.Backwards) {
 			return store.Revision(e.Revision) + 1, err
 		}
 		return next, nil
 	}
-	for e, err := range s.log.ReadStream(ctx, q.stream, next, store.Forwards) {
+	for e, err := range s.log.ReadStream(ctx, q.stored, next, store.Forwards) {
 		if err == nil {
-			next, err = store.Revision(e.Revision)+1, a.event(&e)
+			next, err = store.Revision(e.Revision)+1, a.recorded(&e)
 		}
 		if err != nil {
 			return next, err
@@ -317,8 +336,12 @@ func (f *follower) take(batch store.Batch) error {
 // one sends an event that is wanted, and a checkpoint now and then, so that a
 // client whose filter selects little does not begin far behind.
 func (f *follower) one(e *events.Recorded) error {
-	if f.query.matches(e) && store.Revision(e.Revision) >= f.next {
-		if err := f.event(e); err != nil {
+	r, err := shown(e)
+	if err != nil {
+		return err
+	}
+	if f.query.matches(&r) && store.Revision(e.Revision) >= f.next {
+		if err := f.event(&r); err != nil {
 			return err
 		}
 	}
@@ -331,11 +354,35 @@ func (f *follower) one(e *events.Recorded) error {
 
 // answer sends the messages of one call.
 type answer struct {
-	call   streams.Streams_ReadServer
-	textID bool
+	call    streams.Streams_ReadServer
+	textID  bool
+	resolve func(link *record) (*record, error) // nil: links are sent as they are
 }
 
-func (a *answer) event(e *events.Recorded) error { return a.call.Send(eventOf(e, a.textID)) }
+func (a *answer) recorded(e *events.Recorded) error {
+	r, err := shown(e)
+	if err != nil {
+		return err
+	}
+	return a.event(&r)
+}
+
+func (a *answer) event(r *record) error {
+	m := &streams.ReadResp_ReadEvent{Position: &streams.ReadResp_ReadEvent_CommitPosition{CommitPosition: r.position.Commit}}
+	if r.kind == linkType && a.resolve != nil {
+		target, err := a.resolve(r)
+		if err != nil {
+			return err
+		}
+		m.Link = recordedEvent(r, a.textID)
+		if target != nil {
+			m.Event = recordedEvent(target, a.textID)
+		}
+	} else {
+		m.Event = recordedEvent(r, a.textID)
+	}
+	return a.call.Send(&streams.ReadResp{Content: &streams.ReadResp_Event{Event: m}})
+}
 
 func (a *answer) notFound(stream string) error {
 	return a.call.Send(&streams.ReadResp{Content: &streams.ReadResp_StreamNotFound_{StreamNotFound: &streams.ReadResp_StreamNotFound{

@@ -35,6 +35,16 @@ type Log interface {
 // Config is what a server works with; all but Log may be left out.
 type Config struct {
 	Log Log
+	// Appender is where clients write; nil: they only read. Streams whose category is
+	// in Own are Parley's and are written by nobody; others are kept under the
+	// category foreign.
+	Appender store.Appender
+	// Own are the categories of Parley's streams. Nil: all streams are, but those of
+	// the system, whose names begin with $.
+	Own []string
+	// WriteOwn lets clients append to Parley's streams as well, in Parley's form: for
+	// a server that is the log of other processes.
+	WriteOwn bool
 	// Users says whether user and password hold. Nil: nobody is asked. Clients send
 	// them only over TLS.
 	Users func(user, password string) bool
@@ -52,14 +62,15 @@ func New(c Config) *Server {
 	options := []grpc.ServerOption{
 		// These clients ask for signs of life every ten seconds, idle or not.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-		grpc.MaxConcurrentStreams(1000), grpc.MaxRecvMsgSize(1 << 20), grpc.ConnectionTimeout(10 * time.Second),
+		grpc.MaxConcurrentStreams(1000), grpc.MaxRecvMsgSize(heardOut), grpc.ConnectionTimeout(10 * time.Second),
 		grpc.UnaryInterceptor(auth.unary), grpc.StreamInterceptor(auth.stream),
 	}
 	if c.TLS != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(c.TLS)))
 	}
 	s := &Server{grpc: grpc.NewServer(options...)}
-	streams.RegisterStreamsServer(s.grpc, &service{log: c.Log})
+	db := &database{names: names{c.Own}, log: c.Log, appender: c.Appender, writeOwn: c.WriteOwn}
+	streams.RegisterStreamsServer(s.grpc, &service{database: db})
 	serverfeatures.RegisterServerFeaturesServer(s.grpc, features{})
 	return s
 }
@@ -130,13 +141,10 @@ type features struct {
 
 // GetSupportedMethods implements serverfeatures.ServerFeaturesServer.
 func (features) GetSupportedMethods(context.Context, *shared.Empty) (*serverfeatures.SupportedMethods, error) {
+	const name = "event_store.client.streams.streams"
 	return &serverfeatures.SupportedMethods{EventStoreServerVersion: version, Methods: []*serverfeatures.SupportedMethod{
-		{ServiceName: "event_store.client.streams.streams", MethodName: "read", Features: []string{"stream", "all"}},
+		{ServiceName: name, MethodName: "read", Features: []string{"stream", "all"}},
+		{ServiceName: name, MethodName: "append"}, {ServiceName: name, MethodName: "delete"}, {ServiceName: name, MethodName: "tombstone"},
+		{ServiceName: name, MethodName: "batchappend", Features: []string{"deadline_duration"}},
 	}}, nil
-}
-
-// denied refuses to write.
-func denied(trailer func(metadata.MD)) error {
-	trailer(metadata.Pairs("exception", "access-denied"))
-	return status.Error(codes.PermissionDenied, "this log can be read only; commands write to it")
 }

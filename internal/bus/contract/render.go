@@ -39,9 +39,12 @@ func Render(commands []CommandType) (map[string][]byte, error) {
 			return nil, fmt.Errorf("render %s: %w", path, err)
 		}
 	}
-	files["asyncapi.yaml"], err = document3(commands, types)
+	files["asyncapi.yaml"], err = document3(commands, slices.DeleteFunc(types, func(name string) bool { return name == foreignType }))
 	return files, err
 }
+
+// foreignType is what others wrote; it is not told on the bus.
+var foreignType = events.ForeignRecorded{}.EventType()
 
 func indented(s schema) ([]byte, error) {
 	var b bytes.Buffer

@@ -62,6 +62,9 @@ func (d direction) of(t reflect.Type) (schema, error) {
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		return schema{"type": "integer", "minimum": 0}, nil
 	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Uint8 { // as encoding/json writes bytes
+			return schema{"type": "string", "contentEncoding": "base64"}, nil
+		}
 		items, err := d.of(t.Elem())
 		return schema{"type": "array", "items": items}, err
 	case reflect.Struct:

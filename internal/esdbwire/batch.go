@@ -1,0 +1,235 @@
+package esdbwire
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/parley-engine/parley/store"
+)
+
+// Bounds of one BatchAppend call.
+const (
+	maxInFlight = 1024         // batches that are being written
+	maxGathered = 4 * heardOut // bytes of batches that are not complete
+	maxDeadline = 5 * time.Minute
+)
+
+// BatchAppend implements streams.StreamsServer: many appends over one call. Those to
+// one stream are done in the order they came, those to different ones side by side.
+func (s *service) BatchAppend(call streams.Streams_BatchAppendServer) error {
+	ctx, cancel := context.WithCancel(call.Context())
+	defer cancel()
+	b := &batches{
+		service: s, call: call, cancel: cancel, free: make(chan struct{}, maxInFlight),
+		open: map[string]*batch{}, queues: map[string][]*batch{},
+	}
+	err := b.receive(ctx)
+	if err != nil {
+		cancel()
+	}
+	b.work.Wait()
+	return answered(err, call.SetTrailer)
+}
+
+// batch is one append.
+type batch struct {
+	correlation *shared.UUID
+	options     *streams.BatchAppendReq_Options
+	stream      string
+	events      []proposed
+	size        int
+	failed      error // answered when it is complete
+}
+
+// batches are the appends of one call.
+type batches struct {
+	*service
+	call     streams.Streams_BatchAppendServer
+	cancel   func()
+	free     chan struct{}
+	open     map[string]*batch // by correlation
+	gathered int               // bytes in open
+
+	work    sync.WaitGroup
+	sending sync.Mutex
+	mu      sync.Mutex
+	queues  map[string][]*batch // by stream, behind the one being written
+}
+
+func (b *batches) receive(ctx context.Context) error {
+	for {
+		m, err := b.call.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		complete, err := b.gather(m)
+		if err != nil {
+			return err
+		}
+		if complete == nil {
+			continue
+		}
+		select {
+		case b.free <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		b.dispatch(ctx, complete)
+	}
+}
+
+// gather adds a message to its batch, which is returned when it was the last.
+func (b *batches) gather(m *streams.BatchAppendReq) (*batch, error) {
+	id := m.GetCorrelationId().String()
+	one := b.open[id]
+	if one == nil {
+		if len(b.open) == maxInFlight {
+			return nil, badRequest("more than %d batches are not complete", maxInFlight)
+		}
+		one = &batch{correlation: m.GetCorrelationId(), options: m.GetOptions()}
+		one.stream, one.failed = streamName(m.GetOptions().GetStreamIdentifier())
+		if !m.GetIsFinal() {
+			b.open[id] = one
+		}
+	}
+	before := one.size
+	for _, event := range m.GetProposedMessages() {
+		if one.failed == nil {
+			one.add(event)
+		}
+	}
+	if b.gathered += one.size - before; b.gathered > maxGathered {
+		return nil, tooLarge()
+	}
+	if !m.GetIsFinal() {
+		return nil, nil
+	}
+	b.gathered -= one.size
+	delete(b.open, id)
+	return one, nil
+}
+
+func (one *batch) add(event *streams.BatchAppendReq_ProposedMessage) {
+	p, err := proposedOf(event)
+	one.size += p.size()
+	switch {
+	case err != nil:
+		one.failed = err
+	case one.size > maxAppend || len(one.events) == store.MaxBatch:
+		one.failed, one.events = tooLarge(), nil
+	default:
+		one.events = append(one.events, p)
+	}
+}
+
+// dispatch writes a batch, after those to the same stream.
+func (b *batches) dispatch(ctx context.Context, one *batch) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if waiting, busy := b.queues[one.stream]; busy {
+		b.queues[one.stream] = append(waiting, one)
+		return
+	}
+	b.queues[one.stream] = nil
+	b.work.Go(func() {
+		for next := one; next != nil; next = b.next(next.stream) {
+			b.write(ctx, next)
+			<-b.free
+		}
+	})
+}
+
+func (b *batches) next(stream string) *batch {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	waiting := b.queues[stream]
+	if len(waiting) == 0 {
+		delete(b.queues, stream)
+		return nil
+	}
+	b.queues[stream] = waiting[1:]
+	return waiting[0]
+}
+
+func (b *batches) write(ctx context.Context, one *batch) {
+	resp := &streams.BatchAppendResp{CorrelationId: one.correlation, StreamIdentifier: one.options.GetStreamIdentifier()}
+	echo(resp, one.options)
+	o, err := outcome{}, one.failed
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, one.deadline())
+		o, err = b.append(ctx, one.stream, batchExpectation(one.options), one.events)
+		cancel()
+	}
+	if err != nil {
+		resp.Result = &streams.BatchAppendResp_Error{Error: batchStatus(err)}
+	} else {
+		resp.Result = &streams.BatchAppendResp_Success_{Success: batchSuccess(o)}
+	}
+	b.sending.Lock()
+	defer b.sending.Unlock()
+	if b.call.Send(resp) != nil {
+		b.cancel() // nobody listens
+	}
+}
+
+func (one *batch) deadline() time.Duration {
+	for _, d := range []time.Duration{one.options.GetDeadline().AsDuration(), time.Until(one.options.GetDeadline_21_10_0().AsTime())} {
+		if d > 0 {
+			return min(d, maxDeadline)
+		}
+	}
+	return maxDeadline
+}
+
+func batchExpectation(o *streams.BatchAppendReq_Options) expectation {
+	switch o.GetExpectedStreamPosition().(type) {
+	case *streams.BatchAppendReq_Options_Any:
+		return expectation{kind: anyRevision}
+	case *streams.BatchAppendReq_Options_StreamExists:
+		return expectation{kind: streamExists}
+	case *streams.BatchAppendReq_Options_StreamPosition:
+		return expectation{revision: store.Revision(min(o.GetStreamPosition(), uint64(store.End)-1))}
+	}
+	return expectation{revision: store.NoStream}
+}
+
+// echo repeats what was expected.
+func echo(resp *streams.BatchAppendResp, o *streams.BatchAppendReq_Options) {
+	switch at := o.GetExpectedStreamPosition().(type) {
+	case *streams.BatchAppendReq_Options_Any:
+		resp.ExpectedStreamPosition = &streams.BatchAppendResp_Any{Any: at.Any}
+	case *streams.BatchAppendReq_Options_StreamExists:
+		resp.ExpectedStreamPosition = &streams.BatchAppendResp_StreamExists{StreamExists: at.StreamExists}
+	case *streams.BatchAppendReq_Options_NoStream:
+		resp.ExpectedStreamPosition = &streams.BatchAppendResp_NoStream{NoStream: at.NoStream}
+	case *streams.BatchAppendReq_Options_StreamPosition:
+		resp.ExpectedStreamPosition = &streams.BatchAppendResp_StreamPosition{StreamPosition: at.StreamPosition}
+	}
+}
+
+func batchSuccess(o outcome) *streams.BatchAppendResp_Success {
+	s := &streams.BatchAppendResp_Success{}
+	if o.revision < 0 {
+		s.CurrentRevisionOption = &streams.BatchAppendResp_Success_NoStream{NoStream: &emptypb.Empty{}}
+	} else {
+		s.CurrentRevisionOption = &streams.BatchAppendResp_Success_CurrentRevision{CurrentRevision: uint64(o.revision)}
+	}
+	if o.position.IsZero() {
+		s.PositionOption = &streams.BatchAppendResp_Success_NoPosition{NoPosition: &emptypb.Empty{}}
+	} else {
+		s.PositionOption = &streams.BatchAppendResp_Success_Position{Position: &shared.AllStreamPosition{
+			CommitPosition: o.position.Commit, PreparePosition: o.position.Prepare,
+		}}
+	}
+	return s
+}

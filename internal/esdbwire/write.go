@@ -1,0 +1,221 @@
+package esdbwire
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/store"
+)
+
+// Append implements streams.StreamsServer.
+func (s *service) Append(call streams.Streams_AppendServer) error {
+	stream, x, batch, err := receive(call)
+	if err == nil {
+		var o outcome
+		if o, err = s.append(call.Context(), stream, x, batch); err == nil {
+			return call.SendAndClose(&streams.AppendResp{Result: &streams.AppendResp_Success_{Success: successOf(o)}})
+		}
+	}
+	if wrong := new(wrongVersion); errors.As(err, &wrong) {
+		return call.SendAndClose(&streams.AppendResp{Result: &streams.AppendResp_WrongExpectedVersion_{WrongExpectedVersion: wrongOf(wrong)}})
+	}
+	return answered(err, call.SetTrailer)
+}
+
+// heardOut bounds the bytes that are taken of an append before it is refused. A
+// client that still sends does not get to see why.
+const heardOut = 16 * maxAppend
+
+// receive takes the whole of an append, which begins with its options.
+func receive(call streams.Streams_AppendServer) (stream string, x expectation, batch []proposed, err error) {
+	first, err := call.Recv()
+	if err != nil {
+		return "", x, nil, err
+	}
+	if first.GetOptions() == nil {
+		return "", x, nil, badRequest("an append begins with its options")
+	}
+	if stream, err = streamName(first.GetOptions().GetStreamIdentifier()); err != nil {
+		return "", x, nil, err
+	}
+	x = expectationOf(first.GetOptions())
+	size := 0
+	for {
+		message, err := call.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return "", x, nil, err
+		}
+		p, err := proposedOf(message.GetProposedMessage())
+		if err != nil {
+			return "", x, nil, err
+		}
+		if size += p.size(); size > heardOut || len(batch) == store.MaxBatch {
+			return "", x, nil, tooLarge()
+		}
+		if size <= maxAppend {
+			batch = append(batch, p)
+		}
+	}
+	if size > maxAppend {
+		return "", x, nil, tooLarge()
+	}
+	return stream, x, batch, nil
+}
+
+func streamName(id *shared.StreamIdentifier) (string, error) {
+	stream := string(id.GetStreamName())
+	if stream == "" || len(stream) > store.MaxName-len(foreignPrefix)-len(metastreamMark) || stream == metastreamMark {
+		return "", badRequest("a stream needs a name of at most %d bytes", store.MaxName-len(foreignPrefix)-len(metastreamMark))
+	}
+	return stream, nil
+}
+
+// options are those of everything that writes.
+type options interface {
+	GetRevision() uint64
+	GetNoStream() *shared.Empty
+	GetAny() *shared.Empty
+	GetStreamExists() *shared.Empty
+}
+
+func expectationOf(o options) expectation {
+	switch {
+	case o.GetAny() != nil:
+		return expectation{kind: anyRevision}
+	case o.GetStreamExists() != nil:
+		return expectation{kind: streamExists}
+	case o.GetNoStream() != nil:
+		return expectation{revision: store.NoStream}
+	}
+	return expectation{revision: store.Revision(min(o.GetRevision(), uint64(store.End)-1))}
+}
+
+// message is an event on its way in, of either append.
+type message interface {
+	GetId() *shared.UUID
+	GetMetadata() map[string]string
+	GetCustomMetadata() []byte
+	GetData() []byte
+}
+
+func proposedOf(m message) (proposed, error) {
+	p := proposed{metadata: m.GetCustomMetadata(), data: m.GetData()}
+	var there, typed bool
+	p.kind, there = m.GetMetadata()["type"]
+	if p.contentType, typed = m.GetMetadata()["content-type"]; !there || !typed {
+		return p, &refusal{
+			code: codes.InvalidArgument, text: "an event needs type and content-type", name: "missing-required-metadata-property",
+			with: []string{"required-metadata-properties", "type,content-type"}, details: &shared.BadRequest{Message: "type and content-type"},
+		}
+	}
+	var err error
+	p.id, err = parseID(m.GetId())
+	return p, err
+}
+
+func parseID(id *shared.UUID) (events.ID, error) {
+	var out events.ID
+	if s := id.GetStructured(); s != nil {
+		for i := range 8 {
+			out[i] = byte(uint64(s.MostSignificantBits) >> (56 - 8*i))
+			out[8+i] = byte(uint64(s.LeastSignificantBits) >> (56 - 8*i))
+		}
+		return out, nil
+	}
+	parsed, err := uuid.Parse(id.GetString_())
+	if err != nil {
+		return out, badRequest("an event needs an id: %v", err)
+	}
+	return events.ID(parsed), nil
+}
+
+func successOf(o outcome) *streams.AppendResp_Success {
+	s := &streams.AppendResp_Success{}
+	if o.revision < 0 {
+		s.CurrentRevisionOption = &streams.AppendResp_Success_NoStream{NoStream: &shared.Empty{}}
+	} else {
+		s.CurrentRevisionOption = &streams.AppendResp_Success_CurrentRevision{CurrentRevision: uint64(o.revision)}
+	}
+	if o.position.IsZero() {
+		s.PositionOption = &streams.AppendResp_Success_NoPosition{NoPosition: &shared.Empty{}}
+	} else {
+		s.PositionOption = &streams.AppendResp_Success_Position{Position: &streams.AppendResp_Position{
+			CommitPosition: o.position.Commit, PreparePosition: o.position.Prepare,
+		}}
+	}
+	return s
+}
+
+// wrongOf says where the stream is, in the fields of today and of old clients.
+func wrongOf(w *wrongVersion) *streams.AppendResp_WrongExpectedVersion {
+	m := &streams.AppendResp_WrongExpectedVersion{}
+	if w.actual < 0 {
+		m.CurrentRevisionOption = &streams.AppendResp_WrongExpectedVersion_CurrentNoStream{CurrentNoStream: &shared.Empty{}}
+		m.CurrentRevisionOption_20_6_0 = &streams.AppendResp_WrongExpectedVersion_NoStream_20_6_0{NoStream_20_6_0: &shared.Empty{}}
+	} else {
+		at := uint64(w.actual)
+		m.CurrentRevisionOption = &streams.AppendResp_WrongExpectedVersion_CurrentRevision{CurrentRevision: at}
+		m.CurrentRevisionOption_20_6_0 = &streams.AppendResp_WrongExpectedVersion_CurrentRevision_20_6_0{CurrentRevision_20_6_0: at}
+	}
+	switch {
+	case w.expected.kind == anyRevision:
+		m.ExpectedRevisionOption = &streams.AppendResp_WrongExpectedVersion_ExpectedAny{ExpectedAny: &shared.Empty{}}
+		m.ExpectedRevisionOption_20_6_0 = &streams.AppendResp_WrongExpectedVersion_Any_20_6_0{Any_20_6_0: &shared.Empty{}}
+	case w.expected.kind == streamExists:
+		m.ExpectedRevisionOption = &streams.AppendResp_WrongExpectedVersion_ExpectedStreamExists{ExpectedStreamExists: &shared.Empty{}}
+		m.ExpectedRevisionOption_20_6_0 = &streams.AppendResp_WrongExpectedVersion_StreamExists_20_6_0{StreamExists_20_6_0: &shared.Empty{}}
+	case w.expected.revision < 0:
+		m.ExpectedRevisionOption = &streams.AppendResp_WrongExpectedVersion_ExpectedNoStream{ExpectedNoStream: &shared.Empty{}}
+	default:
+		at := uint64(w.expected.revision)
+		m.ExpectedRevisionOption = &streams.AppendResp_WrongExpectedVersion_ExpectedRevision{ExpectedRevision: at}
+		m.ExpectedRevisionOption_20_6_0 = &streams.AppendResp_WrongExpectedVersion_ExpectedRevision_20_6_0{ExpectedRevision_20_6_0: at}
+	}
+	return m
+}
+
+// Delete implements streams.StreamsServer.
+func (s *service) Delete(ctx context.Context, r *streams.DeleteReq) (*streams.DeleteResp, error) {
+	stream, err := streamName(r.GetOptions().GetStreamIdentifier())
+	if err != nil {
+		return nil, answered(err, trailerOf(ctx))
+	}
+	o, err := s.delete(ctx, stream, expectationOf(r.GetOptions()))
+	if err != nil {
+		return nil, answered(err, trailerOf(ctx))
+	}
+	return &streams.DeleteResp{PositionOption: &streams.DeleteResp_Position_{Position: &streams.DeleteResp_Position{
+		CommitPosition: o.position.Commit, PreparePosition: o.position.Prepare,
+	}}}, nil
+}
+
+// Tombstone implements streams.StreamsServer.
+func (s *service) Tombstone(ctx context.Context, r *streams.TombstoneReq) (*streams.TombstoneResp, error) {
+	stream, err := streamName(r.GetOptions().GetStreamIdentifier())
+	if err != nil {
+		return nil, answered(err, trailerOf(ctx))
+	}
+	o, err := s.tombstone(ctx, stream, expectationOf(r.GetOptions()))
+	if err != nil {
+		return nil, answered(err, trailerOf(ctx))
+	}
+	return &streams.TombstoneResp{PositionOption: &streams.TombstoneResp_Position_{Position: &streams.TombstoneResp_Position{
+		CommitPosition: o.position.Commit, PreparePosition: o.position.Prepare,
+	}}}, nil
+}
+
+func trailerOf(ctx context.Context) func(metadata.MD) {
+	return func(m metadata.MD) { _ = grpc.SetTrailer(ctx, m) }
+}

@@ -1,0 +1,81 @@
+package esdbstore_test
+
+import (
+	"errors"
+	"net"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/parley-engine/parley/internal/esdbwire"
+	"github.com/parley-engine/parley/store"
+	"github.com/parley-engine/parley/store/esdbstore"
+	"github.com/parley-engine/parley/store/memstore"
+	"github.com/parley-engine/parley/store/sqlitestore"
+	"github.com/parley-engine/parley/store/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// serve makes a log the database of others.
+func serve(t testing.TB, log store.Log) (url string, end func()) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := esdbwire.New(esdbwire.Config{Log: log, Appender: log, WriteOwn: true})
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(listener) }()
+	return "esdb://" + listener.Addr().String() + "?tls=false", func() {
+		server.Close()
+		require.NoError(t, <-done)
+	}
+}
+
+// closing is a store whose server, and the server's log, end with it.
+type closing struct {
+	store.Log
+	once  sync.Once
+	after []func() error
+}
+
+func (c *closing) Close() error {
+	err := c.Log.Close()
+	c.once.Do(func() {
+		for _, f := range c.after {
+			err = errors.Join(err, f())
+		}
+	})
+	return err
+}
+
+func over(open func(testing.TB, string) store.Log, o *esdbstore.Options) func(testing.TB, string) store.Log {
+	return func(t testing.TB, dir string) store.Log {
+		behind := open(t, dir)
+		url, end := serve(t, behind)
+		s, err := esdbstore.Open(t.Context(), url, o)
+		require.NoError(t, err)
+		return &closing{Log: s, after: []func() error{func() error { end(); return nil }, behind.Close}}
+	}
+}
+
+func overMemory(testing.TB, string) store.Log { return memstore.New() }
+
+func overSQLite(t testing.TB, dir string) store.Log {
+	s, err := sqlitestore.Open(filepath.Join(dir, "log.db"), nil)
+	require.NoError(t, err)
+	return s
+}
+
+func TestConformanceOverMemory(t *testing.T) {
+	storetest.Run(t, storetest.Harness{Open: over(overMemory, nil)})
+}
+
+func TestConformanceOverSQLite(t *testing.T) {
+	storetest.Run(t, storetest.Harness{Open: over(overSQLite, nil), Durable: true})
+}
+
+func TestConformanceUnderAPrefix(t *testing.T) {
+	storetest.Run(t, storetest.Harness{Open: over(overMemory, &esdbstore.Options{Prefix: "parley."})})
+}
