@@ -58,7 +58,7 @@ func rootCommand() *cobra.Command {
 	root.AddCommand(
 		serveCommand(), demoCommand(), commandCommand(), conversationCommand(), messageCommand(),
 		participantCommand(), eventCommand(), projectionCommand(), timerCommand(), dlqCommand(),
-		accountCommand(), apiKeyCommand(), checkCommand(), versionCommand(),
+		accountCommand(), apiKeyCommand(), storeCommand(), checkCommand(), versionCommand(),
 	)
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()
