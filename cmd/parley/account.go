@@ -15,7 +15,7 @@ import (
 	"github.com/parley-engine/parley/internal/bus"
 	"github.com/parley-engine/parley/internal/engine"
 	"github.com/parley-engine/parley/projections"
-	"github.com/parley-engine/parley/store/sqlitestore"
+	"github.com/parley-engine/parley/store"
 )
 
 func accountCommand() *cobra.Command {
@@ -156,7 +156,7 @@ func execute(ctx context.Context, f folder, accountSid, aggregate string, fields
 	if !errors.Is(err, errNoServer) {
 		return outcome, err
 	}
-	log, err := sqlitestore.Open(f.log(), nil)
+	log, err := f.openLog(ctx, nil)
 	if err != nil {
 		return outcome, err
 	}
@@ -164,7 +164,7 @@ func execute(ctx context.Context, f folder, accountSid, aggregate string, fields
 	return outcome, errors.Join(err, log.Close())
 }
 
-func executeHere(ctx context.Context, f folder, log *sqlitestore.Store, command engine.Command) (engine.Outcome, error) {
+func executeHere(ctx context.Context, f folder, log store.Log, command engine.Command) (engine.Outcome, error) {
 	own, err := f.account(ctx, log)
 	if err != nil {
 		return engine.Outcome{}, err

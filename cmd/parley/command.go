@@ -17,7 +17,6 @@ import (
 
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/internal/bus"
-	"github.com/parley-engine/parley/internal/bus/broker"
 	"github.com/parley-engine/parley/internal/engine"
 )
 
@@ -186,11 +185,7 @@ func withConn(f folder, use func(*nats.Conn) error) error {
 	if err != nil {
 		return err
 	}
-	token, err := f.known("bus-token")
-	if err != nil {
-		return err
-	}
-	conn, err := broker.Connect(e.NATS, token, "parley command line", nil)
+	conn, err := e.dial(f, "parley command line")
 	if err != nil {
 		return fmt.Errorf("%s: %w (%w)", f, errNoServer, err)
 	}

@@ -8,11 +8,15 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/internal/esdbwire"
 )
 
 // checkESDB refuses what would show the whole log to everybody by accident.
 func (s *settings) checkESDB() error {
+	if s.esdb == "" && s.esdbWrite {
+		return errors.New("--esdb-write needs --esdb")
+	}
 	if s.esdb == "" {
 		return nil
 	}
@@ -43,7 +47,10 @@ func (v *server) runESDB(ctx context.Context) error {
 	if v.esdb == nil {
 		return nil
 	}
-	config := esdbwire.Config{Log: v.store}
+	config := esdbwire.Config{Log: v.store, Own: events.Categories()}
+	if v.settings.esdbWrite {
+		config.Appender = v.writes
+	}
 	if v.settings.tlsCert != "" {
 		pair, err := tls.LoadX509KeyPair(v.settings.tlsCert, v.settings.tlsKey)
 		if err != nil {
@@ -82,8 +89,12 @@ func (v *server) esdbURL() string {
 
 // esdbUser says how to get in.
 func (v *server) esdbUser() string {
-	if v.settings.tlsCert == "" {
-		return "no password, read only"
+	may := "read only"
+	if v.settings.esdbWrite {
+		may = "streams of others can be written"
 	}
-	return "user " + esdbAdmin + ", password in " + v.folder.path("secrets", "admin-token") + ", read only"
+	if v.settings.tlsCert == "" {
+		return "no password, " + may
+	}
+	return "user " + esdbAdmin + ", password in " + v.folder.path("secrets", "admin-token") + ", " + may
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/projections"
 	"github.com/parley-engine/parley/store"
-	"github.com/parley-engine/parley/store/sqlitestore"
 )
 
 func eventCommand() *cobra.Command {
@@ -79,7 +78,7 @@ func eventList() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return withLog(*flags.data, func(log *sqlitestore.Reader) error {
+		return withLog(c.Context(), *flags.data, func(log readLog) error {
 			shown := 0
 			return show(c.OutOrStdout(), *flags.output, eventView, func(yield func(shownEvent) error) error {
 				for e, err := range log.ReadAll(c.Context(), after, filter) {
@@ -100,12 +99,12 @@ func eventList() *cobra.Command {
 	return c
 }
 
-func withLog(data string, look func(*sqlitestore.Reader) error) error {
+func withLog(ctx context.Context, data string, look func(readLog) error) error {
 	f := folder(data)
 	if err := f.exists(); err != nil {
 		return err
 	}
-	log, err := sqlitestore.OpenReadOnly(f.log())
+	log, err := f.openReading(ctx)
 	if err != nil {
 		return err
 	}
@@ -123,7 +122,7 @@ func eventTail() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return withLog(*data, func(log *sqlitestore.Reader) error {
+		return withLog(c.Context(), *data, func(log readLog) error {
 			if !c.Flags().Changed("after") {
 				if after, err = log.Head(c.Context()); err != nil {
 					return err
@@ -166,7 +165,7 @@ func eventGet() *cobra.Command {
 	}
 	flags := addReadFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return withLog(*flags.data, func(log *sqlitestore.Reader) error {
+		return withLog(c.Context(), *flags.data, func(log readLog) error {
 			found, err := findEvent(c.Context(), log, args[0])
 			if err != nil {
 				return err
@@ -180,7 +179,7 @@ func eventGet() *cobra.Command {
 	return c
 }
 
-func findEvent(ctx context.Context, log *sqlitestore.Reader, name string) (events.Recorded, error) {
+func findEvent(ctx context.Context, log readLog, name string) (events.Recorded, error) {
 	missing := &projections.NotFoundError{Kind: "event", Name: name}
 	if stream, text, ok := strings.Cut(name, "@"); ok {
 		var revision int64

@@ -9,21 +9,20 @@ import (
 
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/store"
-	"github.com/parley-engine/parley/store/sqlitestore"
 )
 
-// watchedLog is the log as the engine writes to it. The log accepts nothing
+// watchedLog is a log on disk as the engine writes to it. It accepts nothing
 // after a failed write, so the first one ends the server: what the disk has is
 // for the next start to find out.
 type watchedLog struct {
-	*sqlitestore.Store
+	store.Log
 	failed chan error // takes the first
 }
 
 // Append implements store.Appender. Whether a write that failed is on disk is
 // not known, so whoever asked for it may ask again.
 func (w watchedLog) Append(ctx context.Context, stream string, expected store.Revision, batch []events.Proposed) (store.Appended, error) {
-	appended, err := w.Store.Append(ctx, stream, expected, batch)
+	appended, err := w.Log.Append(ctx, stream, expected, batch)
 	if !writeFailed(err) {
 		return appended, err
 	}

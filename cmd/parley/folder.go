@@ -21,6 +21,7 @@ import (
 //
 //	log.db            the log (see docs/log-format.md)
 //	read/             read models, one file a generation; can be deleted
+//	store.json        in place of log.db: in which database the log is
 //	snapshots.db      folded states; can be deleted
 //	bus/              the embedded broker's streams
 //	account           SID of the account made at the first start
@@ -45,17 +46,20 @@ func (f folder) endpoints() string { return f.path("endpoints.json") }
 // exists refuses a folder that no server was ever started on, so that a typing
 // error does not look like an empty engine.
 func (f folder) exists() error {
-	if _, err := os.Stat(f.log()); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s is not a data folder of Parley: it has no log.db; --data or PARLEY_DATA names one", f)
-	} else if err != nil {
-		return err
+	_, err := os.Stat(f.log())
+	if errors.Is(err, fs.ErrNotExist) {
+		_, err = os.Stat(f.storeFile())
 	}
-	return nil
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is not a data folder of Parley: it has neither log.db nor store.json; --data or PARLEY_DATA names one", f)
+	}
+	return err
 }
 
 // claim makes the folder, with rights for its owner only, if it is missing, and
 // refuses one with files but no log: somebody else's, or ours with its log lost.
-func (f folder) claim() error {
+// A node of several begins with what the first one has: account and secrets.
+func (f folder) claim(shared bool) error {
 	if err := os.MkdirAll(string(f), 0o700); err != nil {
 		return fmt.Errorf("data folder: %w", err)
 	}
@@ -68,7 +72,8 @@ func (f folder) claim() error {
 	}
 	for _, e := range entries {
 		// A first start that was cut short leaves log.db.lock and log.db.new.
-		if !strings.HasPrefix(e.Name(), "log.db") && e.Name() != "lost+found" {
+		given := shared && (e.Name() == "account" || e.Name() == "secrets")
+		if !given && !strings.HasPrefix(e.Name(), "log.db") && !strings.HasPrefix(e.Name(), "store.json") && e.Name() != "lost+found" {
 			return fmt.Errorf("%s is not a data folder of Parley: it has %s and no log.db; choose an empty folder, or bring log.db back", f, e.Name())
 		}
 	}
@@ -159,6 +164,11 @@ type endpoints struct {
 	PID  int    `json:"pid"`
 	Cert string `json:"cert,omitempty"` // file with the certificate that HTTP and ESDB show
 	ESDB string `json:"esdb,omitempty"` // esdb://127.0.0.1:port
+
+	External  bool   `json:"external,omitempty"`   // the broker is not the server's own
+	TokenFile string `json:"token_file,omitempty"` // what it takes to get into an external one
+	Creds     string `json:"creds,omitempty"`
+	CA        string `json:"ca,omitempty"`
 }
 
 // running returns where the folder's server listens, or errNoServer. A file

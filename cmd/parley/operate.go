@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/internal/httpapi"
 	"github.com/parley-engine/parley/projections"
 )
@@ -102,10 +103,18 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
+// head is where the log ends. Whoever scrapes or probes does not wait long for a log
+// that is elsewhere.
+func (v *server) head() (events.Position, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	return v.store.Head(ctx)
+}
+
 // lag is how long the read models have been behind: zero when they are at the
 // head, else the age of the newest event they have.
 func (v *server) lag() time.Duration {
-	head, err := v.store.Head(context.Background())
+	head, err := v.head()
 	status := v.models.Status()
 	if err != nil || status.Position.Compare(head) >= 0 || status.LastRecorded.IsZero() {
 		return 0
@@ -133,7 +142,7 @@ func (v *server) register() {
 		v.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value))
 	}
 	gauge("parley_log_position", "Position of the last event of the log.", func() float64 {
-		head, _ := v.store.Head(context.Background()) // 0 when unknown
+		head, _ := v.head() // 0 when unknown
 		return float64(head.Commit)
 	})
 	gauge("parley_projection_position", "Position the read models have reached.", func() float64 { return float64(v.models.Status().Position.Commit) })

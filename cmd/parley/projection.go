@@ -16,7 +16,6 @@ import (
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/projections"
 	"github.com/parley-engine/parley/store"
-	"github.com/parley-engine/parley/store/sqlitestore"
 )
 
 func projectionCommand() *cobra.Command {
@@ -232,7 +231,7 @@ func followSteps(body io.Reader, step func(any)) error {
 
 // rebuildHere does it on the folder itself. The log's lock keeps servers out.
 func rebuildHere(ctx context.Context, f folder, step func(any)) (err error) {
-	log, err := sqlitestore.Open(f.log(), nil)
+	log, err := f.openLog(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -243,7 +242,7 @@ func rebuildHere(ctx context.Context, f folder, step func(any)) (err error) {
 	return rebuildWithout(ctx, log, f, step)
 }
 
-func rebuildFrom(ctx context.Context, log *sqlitestore.Store, f folder, step func(any)) (err error) {
+func rebuildFrom(ctx context.Context, log store.Log, f folder, step func(any)) (err error) {
 	models, err := projections.Open(f.read(), log, &projections.Options{ReplaceDamaged: true})
 	if err != nil {
 		return err
@@ -257,7 +256,7 @@ func rebuildFrom(ctx context.Context, log *sqlitestore.Store, f folder, step fun
 
 // rebuildWithout puts read models aside that are too damaged to be compared
 // with. They come back when it was not them but the log that is damaged.
-func rebuildWithout(ctx context.Context, log *sqlitestore.Store, f folder, step func(any)) error {
+func rebuildWithout(ctx context.Context, log store.Log, f folder, step func(any)) error {
 	aside := f.read() + ".damaged"
 	if err := errors.Join(os.RemoveAll(aside), os.Rename(f.read(), aside)); err != nil {
 		return err
@@ -270,7 +269,7 @@ func rebuildWithout(ctx context.Context, log *sqlitestore.Store, f folder, step 
 
 // catchUpModels brings the live read models to the head, so that there is
 // something to compare with.
-func catchUpModels(ctx context.Context, models *projections.ReadModels, log *sqlitestore.Store) error {
+func catchUpModels(ctx context.Context, models *projections.ReadModels, log store.Log) error {
 	head, err := log.Head(ctx)
 	if err != nil {
 		return err

@@ -9,14 +9,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/parley-engine/parley/projections"
-	"github.com/parley-engine/parley/store/sqlitestore"
 )
 
 // reading is a data folder opened for looking only, whether or not a server
 // runs on it.
 type reading struct {
 	folder  folder
-	log     *sqlitestore.Reader
+	log     readLog
 	queries *projections.Queries
 	service string // the default service of the folder's account
 }
@@ -37,7 +36,7 @@ func withReading(ctx context.Context, data string, look func(*reading) error) (e
 	if err := r.folder.exists(); err != nil {
 		return err
 	}
-	if r.log, err = sqlitestore.OpenReadOnly(r.folder.log()); err != nil {
+	if r.log, err = r.folder.openReading(ctx); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.log.Close()) }()

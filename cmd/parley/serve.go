@@ -14,15 +14,22 @@ import (
 
 	"github.com/parley-engine/parley/domain/conversation"
 	"github.com/parley-engine/parley/domain/media"
+	"github.com/parley-engine/parley/internal/bus/broker"
 )
 
 // settings of a server. Durations take Go's form: 90s, 10m.
 type settings struct {
-	data     string // folder for everything the server owns
-	http     string // address of health, readiness, metrics and /admin; port 0 picks one
-	nats     string // address of the embedded broker; port 0 picks one
-	esdb     string // address for clients of EventStoreDB; empty: none
-	insecure bool   // allow addresses that are not loopback, without TLS
+	data            string        // folder for everything the server owns
+	http            string        // address of health, readiness, metrics and /admin; port 0 picks one
+	nats            string        // address of the embedded broker; port 0 picks one
+	broker          broker.Target // another broker in place of the embedded one; URL empty: none
+	brokerTokenFile string
+	store           remote // where the log is, if not in the folder
+	node            string // name of this process among others; empty: made up at each start
+	media           string // folder of uploads; empty: within the data folder
+	esdb            string // address for clients of EventStoreDB; empty: none
+	esdbWrite       bool   // which may write streams of their own
+	insecure        bool   // allow addresses that are not loopback, without TLS
 
 	// syncInterval is how often the broker syncs durable commands to disk. Zero
 	// syncs each before it is acknowledged; anything else risks that much of
@@ -74,8 +81,18 @@ SIGTERM drains and exits with 0; a second signal ends at once.`,
 	f.StringVar(&s.publicURL, "public-url", "", "address that REST clients use, as in https://chat.example.com (default: what the request says)")
 	f.Float64Var(&s.actions, "actions-per-second", 30, "REST writes a second, per service and per conversation; 0 sets no limit")
 	f.Int64Var(&s.maxMedia, "max-media", media.MaxSize, "largest upload, in bytes")
+	f.StringVar(&s.broker.URL, "broker", "", "URL of a NATS server with JetStream to use instead of the embedded one, as in tls://nats.example.com:4222; several of a cluster separated by commas")
+	f.StringVar(&s.brokerTokenFile, "broker-token-file", "", "file with the token for --broker")
+	f.StringVar(&s.broker.Creds, "broker-creds", "", "credentials file for --broker")
+	f.StringVar(&s.broker.CA, "broker-ca", "", "file with the certificates that sign the one of --broker (default: the system's)")
+	f.StringVar(&s.store.URL, "store", "", "EventStoreDB or KurrentDB that has the log, as in esdb+discover://db.example.com:2113; several nodes can share it (default: log.db in the data folder)")
+	f.StringVar(&s.store.Credentials, "store-credentials-file", "", "file with user:password for --store")
+	f.StringVar(&s.store.Prefix, "store-prefix", "", "prefix of Parley's streams in a database that others use as well")
+	f.StringVar(&s.node, "node", "", "name of this process among those that share a log, of letters, digits, - and _ (default: the host's with a random end)")
+	f.StringVar(&s.media, "media", "", "folder of uploads, which several nodes must share (default: media in the data folder)")
 	f.StringVar(&s.nats, "nats", "127.0.0.1:0", "address of the embedded broker; port 0 picks one")
 	f.StringVar(&s.esdb, "esdb", "", "address at which clients of EventStoreDB and KurrentDB can read the log and subscribe to it; port 0 picks one (default: none)")
+	f.BoolVar(&s.esdbWrite, "esdb-write", false, "let those clients also write streams of their own; Parley's streams are written by commands only")
 	f.BoolVar(&s.insecure, "insecure", false, "allow addresses other than loopback, unencrypted, and --esdb without TLS and password")
 	f.DurationVar(&s.syncInterval, "sync-interval", 0, "sync durable commands this often instead of each before its acknowledgement")
 	f.DurationVar(&s.eventsAge, "events-max-age", 7*24*time.Hour, "how long published events stay on the bus")
@@ -97,7 +114,7 @@ func (s *settings) check(level string) error {
 	if s.logFormat != "" && s.logFormat != "text" && s.logFormat != "json" {
 		problems = append(problems, fmt.Errorf("--log-format %q: text or json", s.logFormat))
 	}
-	problems = append(problems, s.checkAddress("--http", s.http), s.checkAddress("--nats", s.nats), s.checkESDB())
+	problems = append(problems, s.checkAddress("--http", s.http), s.checkAddress("--nats", s.nats), s.checkESDB(), s.checkNode())
 	for _, positive := range []struct {
 		flag string
 		d    time.Duration

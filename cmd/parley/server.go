@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,13 +23,13 @@ import (
 	"github.com/parley-engine/parley/internal/blob"
 	"github.com/parley-engine/parley/internal/bus"
 	"github.com/parley-engine/parley/internal/bus/broker"
+	"github.com/parley-engine/parley/internal/bus/lease"
 	"github.com/parley-engine/parley/internal/collector"
 	"github.com/parley-engine/parley/internal/engine"
 	"github.com/parley-engine/parley/internal/httpapi/rest"
 	"github.com/parley-engine/parley/internal/snapshots"
 	"github.com/parley-engine/parley/projections"
 	"github.com/parley-engine/parley/store"
-	"github.com/parley-engine/parley/store/sqlitestore"
 	"github.com/parley-engine/parley/timers"
 )
 
@@ -40,17 +41,20 @@ type server struct {
 	log      *slog.Logger
 	registry *prometheus.Registry
 
-	store     *sqlitestore.Store
+	store     store.Log
+	shared    bool            // others write to the log as well
+	begun     events.Position // the log's head when the server began
 	writes    watchedLog
 	snapshots *snapshots.Store
 	models    *projections.ReadModels
 	engine    *engine.Engine
 	index     *timers.Index
 	scheduler *timers.Scheduler
-	broker    *broker.Server
+	broker    *broker.Server // nil: another one is used
+	target    broker.Target
 	conn      *nats.Conn
+	leases    *lease.Leases // nil: this server is alone with its broker
 	bus       *bus.Bus
-	publisher *bus.EventPublisher
 	files     *blob.Store
 	fresh     *rest.Freshness
 	collector *collector.Collector
@@ -73,16 +77,16 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 		}
 	}()
 	v.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if err := v.folder.claim(); err != nil {
+	if err := v.folder.claim(v.settings.store.URL != ""); err != nil {
 		return nil, err
 	}
-	if err := v.openLog(); err != nil {
+	if err := v.openLog(ctx); err != nil {
 		return nil, err
 	}
 	if err := v.openEngine(ctx); err != nil {
 		return nil, err
 	}
-	if err := v.openBus(); err != nil {
+	if err := v.openBus(ctx); err != nil {
 		return nil, err
 	}
 	if err := v.openHTTP(); err != nil {
@@ -95,18 +99,30 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 	return v, nil
 }
 
-func (v *server) openLog() (err error) {
-	if v.store, err = sqlitestore.Open(v.folder.log(), &sqlitestore.Options{Logger: v.log}); err != nil {
+func (v *server) openLog(ctx context.Context) (err error) {
+	if err := v.folder.belongTo(v.settings.store); err != nil {
 		return err
 	}
-	v.writes = watchedLog{Store: v.store, failed: make(chan error, 1)}
+	if v.store, err = v.folder.openLog(ctx, v.log); err != nil {
+		return err
+	}
+	at, err := v.folder.remote()
+	if err != nil {
+		return err
+	}
+	if v.shared = at != nil; v.shared {
+		if err := v.folder.joins(ctx, v.store); err != nil {
+			return err
+		}
+	}
+	v.writes = watchedLog{Log: v.store, failed: make(chan error, 1)}
 	if err := v.folder.furnish(); err != nil {
 		return err
 	}
 	if v.snapshots, err = snapshots.Open(v.folder.path("snapshots.db"), v.log); err != nil {
 		return err
 	}
-	v.models, err = projections.Open(v.folder.read(), v.store, &projections.Options{Logger: v.log})
+	v.models, err = projections.Open(v.folder.read(), v.followed(), &projections.Options{Logger: v.log})
 	return err
 }
 
@@ -114,7 +130,7 @@ func (v *server) openEngine(ctx context.Context) (err error) {
 	if v.account, err = v.folder.account(ctx, v.store); err != nil {
 		return err
 	}
-	if v.files, err = blob.Open(v.folder.media()); err != nil {
+	if v.files, err = blob.Open(cmp.Or(v.settings.media, v.folder.media())); err != nil {
 		return err
 	}
 	vault, err := v.folder.vault()
@@ -125,7 +141,7 @@ func (v *server) openEngine(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	v.fresh = rest.NewFreshness(head)
+	v.begun, v.fresh = head, rest.NewFreshness(head)
 	v.engine = engine.New(v.writes, v.engineOptions(vault))
 	if err := bootstrap(ctx, v.engine, v.account); err != nil {
 		return err
@@ -150,6 +166,7 @@ func (v *server) engineOptions(vault engine.Vault) *engine.Options {
 		Snapshots:      v.snapshots,
 		Vault:          vault,
 		Wrote:          v.fresh.Wrote,
+		Node:           v.nodeName(),
 		Memberships:    v.memberships,
 		RoleInUse:      v.roleInUse,
 		Observe:        observed,
@@ -159,43 +176,38 @@ func (v *server) engineOptions(vault engine.Vault) *engine.Options {
 	}
 }
 
-func (v *server) openBus() (err error) {
-	token, err := v.folder.secret("bus-token")
-	if err != nil {
+func (v *server) openBus(ctx context.Context) error {
+	if err := v.connect(); err != nil {
 		return err
 	}
-	v.broker, err = broker.Start(v.folder.path("bus"), &broker.Options{
-		Address: v.settings.nats, Token: token, SyncInterval: v.settings.syncInterval, Logger: v.log,
-	})
-	if err != nil {
+	if err := v.openLeases(ctx); err != nil {
 		return err
 	}
-	if v.conn, err = v.broker.Connect("parley", v.log); err != nil {
-		return err
+	options := bus.Options{Logger: v.log, Registerer: v.registry, Patience: v.settings.patience * 4 / 5}
+	if v.leases != nil {
+		options.Share = v.leases.Share
 	}
-	v.bus, err = bus.New(v.conn, v.engine.Execute, &bus.Options{
-		Logger: v.log, Registerer: v.registry, Patience: v.settings.patience * 4 / 5,
-	})
-	if err != nil {
-		return err
-	}
-	v.publisher, err = bus.NewEventPublisher(v.conn, v.store, &bus.EventOptions{
-		Logger: v.log, Limits: bus.EventLimits{MaxAge: v.settings.eventsAge},
-	})
+	var err error
+	v.bus, err = bus.New(v.conn, v.engine.Execute, &options)
 	return err
 }
 
 // announce says where the server listens, to people and to programs.
 func (v *server) announce(out io.Writer) error {
-	e := endpoints{HTTP: v.settings.scheme() + v.listener.Addr().String(), NATS: v.broker.URL(), PID: os.Getpid(), Cert: v.settings.tlsCert}
+	e := endpoints{HTTP: v.settings.scheme() + v.listener.Addr().String(), NATS: v.target.URL, PID: os.Getpid(), Cert: v.settings.tlsCert}
+	how := "token in " + v.folder.path("secrets", "bus-token")
+	if v.broker == nil {
+		e.External, e.TokenFile, e.Creds, e.CA = true, v.settings.brokerTokenFile, v.target.Creds, v.target.CA
+		how = "node " + v.settings.node
+	}
 	if v.esdb != nil {
 		e.ESDB = v.esdbURL()
 	}
 	if err := v.folder.announce(e); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "http  %s\nrest  %s/v1 (account %s, auth token in %s)\nnats  %s (token in %s)\n",
-		e.HTTP, e.HTTP, v.account, v.folder.path("secrets", authToken), e.NATS, v.folder.path("secrets", "bus-token"))
+	_, err := fmt.Fprintf(out, "http  %s\nrest  %s/v1 (account %s, auth token in %s)\nnats  %s (%s)\n",
+		e.HTTP, e.HTTP, v.account, v.folder.path("secrets", authToken), e.NATS, how)
 	if err == nil && v.esdb != nil {
 		_, err = fmt.Fprintf(out, "esdb  %s (%s)\n", e.ESDB, v.esdbUser())
 	}
@@ -225,10 +237,11 @@ func (v *server) run(ctx context.Context) error {
 	stopESDB := begun("esdb", v.runESDB)
 	stopWatch := begun("log", v.writes.awaitFailure)
 	stopModels := begun("read models", v.runModels)
+	stopHearing := begun("other nodes", v.hear)
 	stopFollow := begun("timers", v.followTimers)
-	stopTimers := begun("timers", v.runTimers)
-	stopPublisher := begun("event publisher", v.publisher.Run)
-	stopCollector := begun("collector", v.collector.Run)
+	stopTimers := begun("timers", v.alone("timers", v.runTimers))
+	stopPublisher := begun("event publisher", v.alone("events", v.publishEvents))
+	stopCollector := begun("collector", v.alone("collector", v.collector.Run))
 	stopBus := begun("bus", v.bus.Run)
 
 	<-failed.Done()
@@ -241,6 +254,7 @@ func (v *server) run(ctx context.Context) error {
 	drained := v.engine.Drain(patience)
 	stopTimers()
 	stopFollow()
+	stopHearing()
 	v.settle(patience)
 	stopPublisher()
 	stopModels()
@@ -283,7 +297,7 @@ func (v *server) followTimers(ctx context.Context) error {
 		return unlessDone(ctx, err)
 	}
 	close(v.loaded)
-	news := store.Paced(v.store, 100*time.Millisecond, nil) // well before the next tick
+	news := store.Paced(v.followed(), 100*time.Millisecond, nil) // well before the next tick
 	for batch, err := range store.Subscribe(ctx, news, position, store.Filter{Types: timers.Followed()}) {
 		if err != nil {
 			return unlessDone(ctx, err)

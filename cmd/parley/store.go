@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,43 +16,81 @@ import (
 )
 
 func storeCommand() *cobra.Command {
-	c := &cobra.Command{Use: "store", Short: "Copy a log, and check one"}
+	c := &cobra.Command{Use: "store", Short: "Copy a log to another database, and check one"}
 	c.AddCommand(storeCopy(), storeVerify())
 	return c
 }
 
-const placesOfLogs = `A log is named by a data folder, or by sqlite:FILE for a log.db anywhere.`
+const placesOfLogs = `A log is named by a data folder, by sqlite:FILE for a log.db anywhere, or by the
+address of an EventStoreDB or KurrentDB: esdb://host:2113 or
+esdb+discover://host:2113, with a file of user:password beside it.`
 
-// openReading opens a log that is named on the command line, whoever writes to it.
-func openReading(name string) (*sqlitestore.Reader, error) {
-	if file, isFile := strings.CutPrefix(name, "sqlite:"); isFile {
-		return sqlitestore.OpenReadOnly(file)
-	}
-	if name == "" {
-		return nil, usage("--from is needed")
-	}
-	if err := folder(name).exists(); err != nil {
-		return nil, err
-	}
-	return sqlitestore.OpenReadOnly(folder(name).log())
+// location is a log as it is named on the command line.
+type location struct {
+	name, credentials, prefix *string
 }
 
-// openWriting opens a log to copy to. A folder must be new, or one that a copy
-// began.
-func openWriting(name string) (*sqlitestore.Store, error) {
-	if file, isFile := strings.CutPrefix(name, "sqlite:"); isFile {
+func addLocation(c *cobra.Command, flag, what string) location {
+	f := c.Flags()
+	return location{
+		name:        f.String(flag, "", what),
+		credentials: f.String(flag+"-credentials-file", "", "file with user:password for --"+flag),
+		prefix:      f.String(flag+"-prefix", "", "prefix of Parley's streams in --"+flag),
+	}
+}
+
+// remote returns the database that is named, nil when it is a file or folder.
+func (l location) remote(flag string) (*remote, error) {
+	if !strings.Contains(*l.name, "://") {
+		if *l.credentials != "" || *l.prefix != "" {
+			return nil, usage("--%s-credentials-file and --%s-prefix are for a database", flag, flag)
+		}
+		return nil, nil
+	}
+	if err := checkRemote("--"+flag, *l.name); err != nil {
+		return nil, usage("%v", err)
+	}
+	return &remote{URL: *l.name, Credentials: *l.credentials, Prefix: *l.prefix}, nil
+}
+
+func (l location) reading(ctx context.Context, flag string) (readLog, error) {
+	at, err := l.remote(flag)
+	switch file, isFile := strings.CutPrefix(*l.name, "sqlite:"); {
+	case err != nil:
+		return nil, err
+	case at != nil:
+		return at.open(ctx, nil)
+	case isFile:
+		return sqlitestore.OpenReadOnly(file)
+	case *l.name == "":
+		return nil, usage("--%s is needed", flag)
+	}
+	if err := folder(*l.name).exists(); err != nil {
+		return nil, err
+	}
+	return folder(*l.name).openReading(ctx)
+}
+
+// writing opens a log to copy to. A folder must be new, or one that a copy began.
+func (l location) writing(ctx context.Context, flag string) (store.Log, error) {
+	at, err := l.remote(flag)
+	switch file, isFile := strings.CutPrefix(*l.name, "sqlite:"); {
+	case err != nil:
+		return nil, err
+	case at != nil:
+		return at.open(ctx, nil)
+	case isFile:
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 			return nil, err
 		}
 		return sqlitestore.Open(file, nil)
+	case *l.name == "":
+		return nil, usage("--%s is needed", flag)
 	}
-	if name == "" {
-		return nil, usage("--to is needed")
-	}
-	if err := folder(name).claim(); err != nil {
+	if err := folder(*l.name).claim(false); err != nil {
 		return nil, err
 	}
-	return sqlitestore.Open(folder(name).log(), nil)
+	return folder(*l.name).openLog(ctx, nil)
 }
 
 func storeCopy() *cobra.Command {
@@ -71,13 +108,12 @@ since an earlier copy.
 
 Account and secrets of a data folder are files, not events: a node on the copy needs
 the folder's account and secrets as well.`,
-		Example: "  parley store copy --from ./data --to sqlite:backup/log.db\n  parley store copy --from ./data --to sqlite:backup/log.db --resume",
+		Example: "  parley store copy --from ./data --to esdb+discover://db.example.com:2113 --to-credentials-file ./db-user\n  parley store copy --from 'esdb://127.0.0.1:2113?tls=false' --to sqlite:backup/log.db --resume",
 	}
-	from := c.Flags().String("from", "", "log to copy")
-	to := c.Flags().String("to", "", "log to copy to")
+	from, to := addLocation(c, "from", "log to copy"), addLocation(c, "to", "log to copy to")
 	resume := c.Flags().Bool("resume", false, "go on with a copy that was begun")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		copied, err := copyLog(c.Context(), *from, *to, store.CopyOptions{Resume: *resume, Progress: counted(c.ErrOrStderr())})
+		copied, err := copyLog(c.Context(), from, to, store.CopyOptions{Resume: *resume, Progress: counted(c.ErrOrStderr())})
 		switch {
 		case errors.Is(err, store.ErrNotEmpty):
 			return usage("%v; --resume goes on with a copy that was begun", err)
@@ -91,13 +127,13 @@ the folder's account and secrets as well.`,
 	return c
 }
 
-func copyLog(ctx context.Context, from, to string, o store.CopyOptions) (copied store.Copied, err error) {
-	source, err := openReading(from)
+func copyLog(ctx context.Context, from, to location, o store.CopyOptions) (copied store.Copied, err error) {
+	source, err := from.reading(ctx, "from")
 	if err != nil {
 		return copied, err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	target, err := openWriting(to)
+	target, err := to.writing(ctx, "to")
 	if err != nil {
 		return copied, err
 	}
@@ -125,11 +161,14 @@ payloads in the log's order. A server may run meanwhile. Exit code 7 says that
 something was found.
 
 ` + placesOfLogs,
-		Example: "  parley store verify --data ./data\n  parley store verify --from sqlite:backup/log.db",
+		Example: "  parley store verify --data ./data\n  parley store verify --from 'esdb://127.0.0.1:2113?tls=false'",
 	}
-	data, from := dataFlag(c), c.Flags().String("from", "", "log to check (default: that of --data)")
+	data, from := dataFlag(c), addLocation(c, "from", "log to check (default: that of --data)")
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
-		log, err := openReading(cmp.Or(*from, *data))
+		if *from.name == "" {
+			*from.name = *data
+		}
+		log, err := from.reading(c.Context(), "from")
 		if err != nil {
 			return err
 		}

@@ -208,6 +208,11 @@ func (s *Store) Head(ctx context.Context) (head events.Position, err error) {
 	if err := s.ready(ctx); err != nil {
 		return head, err
 	}
+	head, err = s.findHead(ctx)
+	return head, s.told(ctx, err)
+}
+
+func (s *Store) findHead(ctx context.Context) (head events.Position, err error) {
 	bound, unbind := s.bound(ctx)
 	defer unbind()
 	err = s.again(bound, func(used *link) error {
@@ -232,7 +237,7 @@ func (s *Store) Head(ctx context.Context) (head events.Position, err error) {
 			}
 		}
 	})
-	return head, s.told(ctx, err)
+	return head, err
 }
 
 // cursor is where a read is, over broken connections.

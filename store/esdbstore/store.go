@@ -68,12 +68,18 @@ func Open(ctx context.Context, url string, o *Options) (*Store, error) {
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.links = newLinks(a, s.options.Logger)
 	s.news = newNews(s)
-	if _, err := s.Head(ctx); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, openPatience)
+	defer cancel()
+	if _, err := s.findHead(ctx); err != nil {
 		_ = s.Close() // the reason matters more
 		return nil, fmt.Errorf("database at %s: %w", strings.Join(a.hosts, ","), err)
 	}
 	return s, nil
 }
+
+// openPatience bounds the first contact. Whoever starts wants to know soon that an
+// address is wrong.
+const openPatience = 5 * time.Second
 
 const maxPrefix = 100
 

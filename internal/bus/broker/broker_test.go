@@ -47,7 +47,7 @@ func TestTokenIsAskedFor(t *testing.T) {
 	server := start(t, t.TempDir(), &broker.Options{Token: "secret"})
 	_, err := broker.Connect(server.URL(), "wrong", "test", nil)
 	require.ErrorIs(t, err, nats.ErrAuthorization)
-	require.ErrorContains(t, err, "token was refused")
+	require.ErrorContains(t, err, "token or credentials were refused")
 }
 
 func TestPortInUseIsAClearError(t *testing.T) {

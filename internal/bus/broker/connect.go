@@ -20,12 +20,32 @@ const reconnectWait = 200 * time.Millisecond
 // attempt must succeed. The caller closes the connection. A nil logger
 // discards.
 func Connect(url, token, name string, log *slog.Logger) (*nats.Conn, error) {
-	nc, err := nats.Connect(url, options(token, name, log)...)
+	return Target{URL: url, Token: token}.Connect(name, log)
+}
+
+// Target is a broker and what it takes to get in.
+type Target struct {
+	URL   string // nats:// or tls://, several of a cluster separated by commas
+	Token string // empty: none
+	Creds string // file with a user's JWT and seed; empty: none
+	CA    string // file with the certificates that sign the broker's; empty: the system's
+}
+
+// Connect is the function of that name, with more ways to get in.
+func (t Target) Connect(name string, log *slog.Logger) (*nats.Conn, error) {
+	options := options(t.Token, name, log)
+	if t.Creds != "" {
+		options = append(options, nats.UserCredentials(t.Creds))
+	}
+	if t.CA != "" {
+		options = append(options, nats.RootCAs(t.CA))
+	}
+	nc, err := nats.Connect(t.URL, options...)
 	if errors.Is(err, nats.ErrAuthorization) {
-		return nil, fmt.Errorf("connect to bus %s: the token was refused: %w", url, err)
+		return nil, fmt.Errorf("connect to bus %s: the token or credentials were refused: %w", t.URL, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("connect to bus %s: %w", url, err)
+		return nil, fmt.Errorf("connect to bus %s: %w", t.URL, err)
 	}
 	return nc, nil
 }

@@ -38,6 +38,7 @@ type Options struct {
 // Leases are what this process holds or waits for. They are safe for concurrent
 // use and start no goroutines but within Hold and Share.
 type Leases struct {
+	js     jetstream.JetStream
 	bucket jetstream.KeyValue
 	opts   Options
 }
@@ -54,14 +55,20 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Leases, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open leases: %w", err)
 	}
-	bucket, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: o.Bucket, Description: "who does what only one may do at a time", History: 1,
-		TTL: o.Life, Storage: jetstream.MemoryStorage, Replicas: o.Replicas,
-	})
-	if err != nil {
+	l := &Leases{js: js, opts: o}
+	if l.bucket, err = l.provide(ctx); err != nil {
 		return nil, fmt.Errorf("open leases: %w", err)
 	}
-	return &Leases{bucket: bucket, opts: o}, nil
+	return l, nil
+}
+
+// provide makes the bucket if it is missing. It is in memory: a lease that outlived
+// its broker would be of no use.
+func (l *Leases) provide(ctx context.Context) (jetstream.KeyValue, error) {
+	return l.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: l.opts.Bucket, Description: "who does what only one may do at a time", History: 1,
+		TTL: l.opts.Life, Storage: jetstream.MemoryStorage, Replicas: l.opts.Replicas,
+	})
 }
 
 // beat is the pause between two renewals, and between two attempts.
@@ -89,9 +96,17 @@ func (l *Leases) Hold(ctx context.Context, name string, do func(ctx context.Cont
 	return nil
 }
 
+// complain says that leases are out of reach, and makes the bucket again: a broker
+// that restarted has it no more.
 func (l *Leases) complain(ctx context.Context, name string, err error) {
-	if ctx.Err() == nil {
-		l.opts.Logger.Warn("lease is out of reach", "lease", name, "err", err)
+	if ctx.Err() != nil {
+		return
+	}
+	l.opts.Logger.Warn("lease is out of reach", "lease", name, "err", err)
+	ctx, cancel := context.WithTimeout(ctx, l.opts.Life)
+	defer cancel()
+	if _, err := l.provide(ctx); err != nil {
+		l.opts.Logger.Debug("leases could not be made again", "err", err)
 	}
 }
 

@@ -1,0 +1,87 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"math/rand/v2"
+	"time"
+
+	"github.com/parley-engine/parley/events"
+)
+
+// Pauses of a patient follower: the first, doubled each time up to the longest,
+// and up to a quarter less so that many do not come back at once.
+const (
+	firstPause   = 100 * time.Millisecond
+	longestPause = 2 * time.Second
+)
+
+// Patient returns the log for a follower that outlives passing troubles: where
+// the log is unavailable, ReadAll and Wait try again, from where they were, until
+// the context ends. Head does not. Every trouble is told to notice; nil hears of
+// none.
+func Patient(log LogReader, notice func(error)) LogReader {
+	if notice == nil {
+		notice = func(error) {}
+	}
+	return &patient{LogReader: log, notice: notice}
+}
+
+type patient struct {
+	LogReader
+	notice func(error)
+}
+
+// ReadAll implements LogReader.
+func (p *patient) ReadAll(ctx context.Context, after events.Position, filter Filter) iter.Seq2[events.Recorded, error] {
+	return func(yield func(events.Recorded, error) bool) {
+		for tries := 0; ; tries++ {
+			trouble := error(nil)
+			for recorded, err := range p.LogReader.ReadAll(ctx, after, filter) {
+				if errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
+					trouble = err
+					break
+				}
+				if !yield(recorded, err) || err != nil {
+					return
+				}
+				after, tries = recorded.Position, 0
+			}
+			if trouble == nil {
+				return
+			}
+			if err := p.rest(ctx, tries, trouble); err != nil {
+				yield(events.Recorded{}, err)
+				return
+			}
+		}
+	}
+}
+
+// Wait implements LogReader.
+func (p *patient) Wait(ctx context.Context, after events.Position) (events.Position, error) {
+	for tries := 0; ; tries++ {
+		head, err := p.LogReader.Wait(ctx, after)
+		if !errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
+			return head, err
+		}
+		if err := p.rest(ctx, tries, err); err != nil {
+			return head, err
+		}
+	}
+}
+
+// rest pauses before the next attempt; the context's error ends it.
+func (p *patient) rest(ctx context.Context, tries int, trouble error) error {
+	p.notice(trouble)
+	pause := min(firstPause<<min(tries, 10), longestPause)
+	timer := time.NewTimer(pause - rand.N(pause/4))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
