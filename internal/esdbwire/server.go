@@ -9,9 +9,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/gossip"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/serverfeatures"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -19,6 +21,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/store"
 )
 
@@ -72,6 +75,7 @@ func New(c Config) *Server {
 	db := &database{names: names{c.Own}, log: c.Log, appender: c.Appender, writeOwn: c.WriteOwn}
 	streams.RegisterStreamsServer(s.grpc, &service{database: db})
 	serverfeatures.RegisterServerFeaturesServer(s.grpc, features{})
+	gossip.RegisterGossipServer(s.grpc, cluster{instance: events.ID(uuid.New())})
 	return s
 }
 
