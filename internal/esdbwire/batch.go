@@ -11,6 +11,7 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/store"
 )
 
@@ -28,7 +29,7 @@ func (s *service) BatchAppend(call streams.Streams_BatchAppendServer) error {
 	defer cancel()
 	b := &batches{
 		service: s, call: call, cancel: cancel, free: make(chan struct{}, maxInFlight),
-		open: map[string]*batch{}, queues: map[string][]*batch{},
+		open: map[events.ID]*batch{}, queues: map[string][]*batch{},
 	}
 	err := b.receive(ctx)
 	if err != nil {
@@ -54,8 +55,8 @@ type batches struct {
 	call     streams.Streams_BatchAppendServer
 	cancel   func()
 	free     chan struct{}
-	open     map[string]*batch // by correlation
-	gathered int               // bytes in open
+	open     map[events.ID]*batch // by correlation
+	gathered int                  // bytes in open
 
 	work    sync.WaitGroup
 	sending sync.Mutex
@@ -90,7 +91,10 @@ func (b *batches) receive(ctx context.Context) error {
 
 // gather adds a message to its batch, which is returned when it was the last.
 func (b *batches) gather(m *streams.BatchAppendReq) (*batch, error) {
-	id := m.GetCorrelationId().String()
+	id, err := parseID(m.GetCorrelationId())
+	if err != nil {
+		return nil, err
+	}
 	one := b.open[id]
 	if one == nil {
 		if len(b.open) == maxInFlight {

@@ -151,6 +151,10 @@ func (q *query) filter(f *streams.ReadReq_Options_FilterOptions) error {
 // maxPrefixes bounds the prefixes of one filter.
 const maxPrefixes = 1000
 
+// noSystem is what most clients ask for: everything but the system's. An expression
+// costs more than all else that an event takes.
+const noSystem = `^[^\$].*`
+
 func matcher(x *streams.ReadReq_Options_FilterOptions_Expression) (func(string) bool, error) {
 	if prefixes := x.GetPrefix(); len(prefixes) > 0 {
 		if len(prefixes) > maxPrefixes {
@@ -164,6 +168,9 @@ func matcher(x *streams.ReadReq_Options_FilterOptions_Expression) (func(string) 
 			}
 			return false
 		}, nil
+	}
+	if x.GetRegex() == noSystem {
+		return func(s string) bool { return s != "" && s[0] != '$' }, nil
 	}
 	pattern, err := regexp.Compile(x.GetRegex())
 	if err != nil {

@@ -357,6 +357,7 @@ type answer struct {
 	call    streams.Streams_ReadServer
 	textID  bool
 	resolve func(link *record) (*record, error) // nil: links are sent as they are
+	encoder encoder
 }
 
 func (a *answer) recorded(e *events.Recorded) error {
@@ -368,18 +369,24 @@ func (a *answer) recorded(e *events.Recorded) error {
 }
 
 func (a *answer) event(r *record) error {
-	m := &streams.ReadResp_ReadEvent{Position: &streams.ReadResp_ReadEvent_CommitPosition{CommitPosition: r.position.Commit}}
 	if r.kind == linkType && a.resolve != nil {
-		target, err := a.resolve(r)
-		if err != nil {
-			return err
-		}
-		m.Link = recordedEvent(r, a.textID)
-		if target != nil {
-			m.Event = recordedEvent(target, a.textID)
-		}
-	} else {
-		m.Event = recordedEvent(r, a.textID)
+		return a.link(r)
+	}
+	a.encoder.textID = a.textID
+	return a.call.SendMsg(a.encoder.message(r))
+}
+
+// link sends an event that stands for another together with that one.
+func (a *answer) link(r *record) error {
+	target, err := a.resolve(r)
+	if err != nil {
+		return err
+	}
+	m := &streams.ReadResp_ReadEvent{
+		Link: recordedEvent(r, a.textID), Position: &streams.ReadResp_ReadEvent_CommitPosition{CommitPosition: r.position.Commit},
+	}
+	if target != nil {
+		m.Event = recordedEvent(target, a.textID)
 	}
 	return a.call.Send(&streams.ReadResp{Content: &streams.ReadResp_Event{Event: m}})
 }

@@ -2,6 +2,7 @@ package esdbstore
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -170,7 +171,7 @@ type batchCall struct {
 	broken  chan struct{} // closed when nothing more is sent or answered
 	reason  error         // why; set before broken is closed
 	mu      sync.Mutex
-	answers map[string]chan *streams.BatchAppendResp // by correlation
+	answers map[events.ID]chan *streams.BatchAppendResp // by correlation
 }
 
 // send sends one batch and waits for its answer.
@@ -179,12 +180,11 @@ func (w *batchWriter) send(ctx context.Context, messages []*streams.BatchAppendR
 	if err != nil {
 		return nil, err
 	}
-	id := uuid.New()
-	correlation, answer := structured(events.ID(id)), make(chan *streams.BatchAppendResp, 1)
+	key := events.ID(uuid.New())
+	correlation, answer := structured(key), make(chan *streams.BatchAppendResp, 1)
 	for _, m := range messages {
 		m.CorrelationId = correlation
 	}
-	key := correlationKey(correlation)
 	call.expect(key, answer)
 	defer call.expect(key, nil)
 	select {
@@ -209,19 +209,21 @@ func (w *batchWriter) send(ctx context.Context, messages []*streams.BatchAppendR
 	}
 }
 
-func correlationKey(id *shared.UUID) string {
+// correlationOf reads an id in either form; a damaged one is that of nobody.
+func correlationOf(id *shared.UUID) (out events.ID) {
 	if s := id.GetStructured(); s != nil {
-		return fmt.Sprint(s.MostSignificantBits, s.LeastSignificantBits)
+		binary.BigEndian.PutUint64(out[:8], uint64(s.MostSignificantBits))
+		binary.BigEndian.PutUint64(out[8:], uint64(s.LeastSignificantBits))
+		return out
 	}
 	parsed, err := uuid.Parse(id.GetString_())
 	if err != nil {
-		return ""
+		return events.ID{}
 	}
-	s := structured(events.ID(parsed)).GetStructured()
-	return fmt.Sprint(s.MostSignificantBits, s.LeastSignificantBits)
+	return events.ID(parsed)
 }
 
-func (c *batchCall) expect(key string, answer chan *streams.BatchAppendResp) {
+func (c *batchCall) expect(key events.ID, answer chan *streams.BatchAppendResp) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if answer == nil {
@@ -250,7 +252,7 @@ func (w *batchWriter) open() (*batchCall, error) {
 	}
 	c := &batchCall{
 		stream: stream, cancel: cancel, outbox: make(chan []*streams.BatchAppendReq, 64),
-		broken: make(chan struct{}), answers: map[string]chan *streams.BatchAppendResp{},
+		broken: make(chan struct{}), answers: map[events.ID]chan *streams.BatchAppendResp{},
 	}
 	w.call = c
 	w.tasks.Go(c.receive)
@@ -275,7 +277,7 @@ func (c *batchCall) receive() {
 			return
 		}
 		c.mu.Lock()
-		answer := c.answers[correlationKey(resp.GetCorrelationId())]
+		answer := c.answers[correlationOf(resp.GetCorrelationId())]
 		c.mu.Unlock()
 		if answer != nil {
 			select {

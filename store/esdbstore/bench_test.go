@@ -23,7 +23,7 @@ const rounds = 5
 func pair(b *testing.B) (direct, wire store.Log) {
 	direct = overSQLite(b, b.TempDir())
 	url, end := serve(b, direct)
-	wire, err := esdbstore.Open(b.Context(), url, nil)
+	wire, err := esdbstore.Open(b.Context(), url, &esdbstore.Options{Categories: events.Categories()})
 	require.NoError(b, err)
 	b.Cleanup(func() {
 		require.NoError(b, wire.Close())
