@@ -46,6 +46,7 @@ type share struct {
 	do      func(context.Context, string) error
 	fail    context.CancelCauseFunc
 	running sync.WaitGroup
+	members []string // as of the last look
 
 	mu   sync.Mutex
 	held map[string]context.CancelFunc
@@ -64,6 +65,10 @@ func (s *share) balance(ctx context.Context) error {
 		return err
 	}
 	part := Part(members, node, len(s.names))
+	if !slices.Equal(members, s.members) {
+		s.leases.opts.Logger.Info("share changed", "members", members, "part", part, "of", len(s.names))
+		s.members = members
+	}
 	for _, name := range s.surplus(part) {
 		s.end(name)
 	}
