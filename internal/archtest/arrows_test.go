@@ -24,6 +24,7 @@ var rooms = []room{
 	{"projections", []string{"=store", "events"}, "a read model that shares the write model's state is a second write model"},
 	{"timers", []string{"events"}, "timers fire through a function given by cmd, and decide nothing"},
 	{"internal/engine", []string{"domain", "=store", "events"}, "the engine joins domain and store, and nobody else"},
+	{"internal/conformance", []string{"events", "internal/esdbwire", "store"}, "a program of its own that serves what it tests"},
 	{"internal/generate", []string{"events", "domain", "internal/engine", "internal/bus", "internal/httpapi"}, "documents are made from what is declared"},
 	{"internal/crashtest", []string{"cmd", "internal", "store", "projections", "events", "domain"}, "a test of the whole"},
 	{"internal", []string{"internal/engine", "projections", "domain", "=store", "events"}, "adapters meet in the engine, never each other; cmd wires them"},

@@ -3,13 +3,16 @@ package esdbstore_test
 import (
 	"errors"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/internal/esdbwire"
 	"github.com/parley-engine/parley/store"
 	"github.com/parley-engine/parley/store/esdbstore"
@@ -78,4 +81,20 @@ func TestConformanceOverSQLite(t *testing.T) {
 
 func TestConformanceUnderAPrefix(t *testing.T) {
 	storetest.Run(t, storetest.Harness{Open: over(overMemory, &esdbstore.Options{Prefix: "parley."})})
+}
+
+// TestConformanceOfAServer runs the suite against a real server. Each log of the suite
+// has a prefix of its own there.
+func TestConformanceOfAServer(t *testing.T) {
+	url := os.Getenv("PARLEY_TEST_ESDB")
+	if url == "" {
+		t.Skip("PARLEY_TEST_ESDB names no server, as in esdb://localhost:2113?tls=false")
+	}
+	run := events.NameID(time.Now().String()).String()[:8]
+	storetest.Run(t, storetest.Harness{Durable: true, Open: func(t testing.TB, dir string) store.Log {
+		prefix := "parley-test-" + run + "-" + events.NameID(dir).String()[:8] + "."
+		s, err := esdbstore.Open(t.Context(), url, &esdbstore.Options{Prefix: prefix})
+		require.NoError(t, err)
+		return s
+	}})
 }

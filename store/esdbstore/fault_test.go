@@ -382,6 +382,25 @@ func TestStreamsOfOthersAreLeftAlone(t *testing.T) {
 	require.Equal(t, []string{"conversation-1 " + events.NameID("ours").String()}, seen)
 }
 
+// Whoever waits is not woken by what others write.
+func TestOthersWakeNobody(t *testing.T) {
+	behind := overMemory(t, "")
+	url, end := serve(t, behind)
+	t.Cleanup(end)
+	ours, err := esdbstore.Open(t.Context(), url, &esdbstore.Options{Prefix: "parley."})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, ours.Close()) })
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	woken := make(chan error, 1)
+	go func() { _, err := ours.Wait(ctx, events.Position{}); woken <- err }()
+	for i := range 3000 { // the database tells after a thousand how far it is
+		_, err := behind.Append(t.Context(), "order-1", store.Revision(i-1), []events.Proposed{{ID: events.NameID(fmt.Sprint(i)), Type: "a.b.v1", Data: []byte("{}")}})
+		require.NoError(t, err)
+	}
+	require.ErrorIs(t, <-woken, context.DeadlineExceeded)
+}
+
 // A batch that was written before is marked, whoever wrote it.
 func TestWhoWroteABatchIsKnown(t *testing.T) {
 	url, end := serve(t, overMemory(t, ""))

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 
 	"github.com/parley-engine/parley/events"
@@ -21,8 +20,10 @@ type news struct {
 	begin sync.Once
 	done  chan struct{} // closed when the follower has ended
 
+	resume events.Position // everything up to here has been seen, of others too; the follower's own
+
 	mu     sync.Mutex
-	upto   events.Position // everything up to here has been seen
+	upto   events.Position // of the last event seen
 	known  bool            // upto is: the follower has begun
 	moved  chan struct{}   // closed at the next change
 	failed error           // why nothing more is followed
@@ -172,6 +173,7 @@ func (n *news) subscribe(ctx context.Context, fine func()) error {
 		if err != nil {
 			return err
 		}
+		n.resume = head
 		n.change(func() { n.known, n.upto = true, head })
 	}
 	used, err := n.store.links.get(ctx)
@@ -180,10 +182,7 @@ func (n *news) subscribe(ctx context.Context, fine func()) error {
 	}
 	o := base(store.Forwards, 0)
 	o.CountOption = &streams.ReadReq_Options_Subscription{Subscription: &streams.ReadReq_Options_SubscriptionOptions{}}
-	o = n.store.allQuery(o, n.upto, nil)
-	if n.upto.IsZero() {
-		o.GetAll().AllOption = &streams.ReadReq_Options_AllOptions_Start{Start: &shared.Empty{}}
-	}
+	o = n.store.allQuery(o, n.resume, nil)
 	r, err := n.store.open(ctx, used, o)
 	if err != nil {
 		return err
@@ -207,20 +206,21 @@ func (n *news) subscribe(ctx context.Context, fine func()) error {
 // take moves to where a message is. Events advance the position, or something is
 // wrong that must not be passed over.
 func (n *news) take(m *message) error {
-	at := m.checkpoint
-	if m.isEvent {
-		at = m.recorded.Position
-		if at.Compare(n.upto) <= 0 {
-			return fmt.Errorf("the database sent the event at %s behind %s", at, n.upto)
+	if !m.isEvent {
+		if m.checkpoint.Compare(n.resume) > 0 {
+			n.resume = m.checkpoint
 		}
-	}
-	if at.Compare(n.upto) <= 0 {
 		return nil
 	}
+	at := m.recorded.Position
+	if at.Compare(n.resume) <= 0 {
+		return fmt.Errorf("the database sent the event at %s behind %s", at, n.resume)
+	}
+	n.resume = at
 	n.change(func() {
 		n.upto = at
 		for _, s := range n.sights[m.recorded.ID] {
-			s.mark, s.seen = m.mark, m.isEvent
+			s.mark, s.seen = m.mark, true
 		}
 	})
 	return nil
