@@ -80,7 +80,7 @@ func (l *Leases) beat() time.Duration { return l.opts.Life / 3 }
 // free at once.
 func (l *Leases) Hold(ctx context.Context, name string, do func(ctx context.Context) error) error {
 	for ctx.Err() == nil {
-		t, err := l.take(ctx, "lease."+name)
+		t, err := l.take(ctx, leased+name)
 		if err != nil {
 			l.complain(ctx, name, err)
 		}

@@ -16,6 +16,9 @@ import (
 // present is the prefix of the keys by which processes know of each other.
 const present = "node."
 
+// leased is the prefix of the keys of leases.
+const leased = "lease."
+
 // Share runs do for this process's part of the names: as many as any other
 // process that shares them has, one more or less. When a process comes or goes
 // the parts change: the context of a do ends, and when it has returned, another
@@ -60,7 +63,7 @@ func (s *share) balance(ctx context.Context) error {
 	if _, err := s.leases.bucket.Put(limited, present+node, nil); err != nil {
 		return err
 	}
-	members, err := s.leases.members(limited)
+	members, taken, err := s.leases.look(limited)
 	if err != nil {
 		return err
 	}
@@ -72,7 +75,7 @@ func (s *share) balance(ctx context.Context) error {
 	for _, name := range s.surplus(part) {
 		s.end(name)
 	}
-	for _, name := range s.wanted() {
+	for _, name := range s.wanted(taken) {
 		if s.holding() >= part {
 			break
 		}
@@ -83,21 +86,27 @@ func (s *share) balance(ctx context.Context) error {
 	return nil
 }
 
-// members returns the processes that are there, in order.
-func (l *Leases) members(ctx context.Context) ([]string, error) {
-	keys, err := l.bucket.ListKeysFiltered(ctx, present+"*")
-	if errors.Is(err, jetstream.ErrNoKeysFound) {
-		return nil, nil
+// look returns the processes that are there, in order, and the leases that somebody
+// has. It is one question for all of them: asking for each lease took so long on a busy
+// machine that a process seemed to be gone meanwhile.
+func (l *Leases) look(ctx context.Context) (members []string, taken map[string]bool, err error) {
+	keys, err := l.bucket.ListKeysFiltered(ctx, present+"*", leased+"*")
+	if err != nil && !errors.Is(err, jetstream.ErrNoKeysFound) {
+		return nil, nil, err
 	}
-	if err != nil {
-		return nil, err
+	taken = map[string]bool{}
+	if keys == nil {
+		return nil, taken, nil
 	}
-	var members []string
 	for key := range keys.Keys() {
-		members = append(members, strings.TrimPrefix(key, present))
+		if name, is := strings.CutPrefix(key, leased); is {
+			taken[name] = true
+		} else {
+			members = append(members, strings.TrimPrefix(key, present))
+		}
 	}
 	slices.Sort(members)
-	return slices.Compact(members), ctx.Err()
+	return slices.Compact(members), taken, ctx.Err()
 }
 
 // Part is how many of n names the node has when all members share them.
@@ -132,11 +141,11 @@ func (s *share) surplus(part int) []string {
 	return held[min(part, len(held)):]
 }
 
-// wanted are the names that we do not have, those we would choose first.
-func (s *share) wanted() []string {
+// wanted are the names that nobody has, those we would choose first.
+func (s *share) wanted(taken map[string]bool) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.DeleteFunc(s.chosen(), func(name string) bool { _, ours := s.held[name]; return ours })
+	return slices.DeleteFunc(s.chosen(), func(name string) bool { _, ours := s.held[name]; return ours || taken[name] })
 }
 
 // chosen is the order in which this process takes names. Each process has its own,
@@ -162,7 +171,7 @@ func (s *share) end(name string) {
 
 // try takes a name if nobody has it. ctx is that of the work.
 func (s *share) try(ctx, limited context.Context, name string) error {
-	t, err := s.leases.take(limited, "lease."+name)
+	t, err := s.leases.take(limited, leased+name)
 	if t == nil || err != nil {
 		return err
 	}
