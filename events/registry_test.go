@@ -52,7 +52,7 @@ func TestPayloadsThatCannotBeReadOrWrittenAreErrors(t *testing.T) {
 func TestTypeNamesAreCategoryNameVersion(t *testing.T) {
 	categories := []string{
 		CategoryConversation, CategoryService, CategoryUser, CategoryRole, CategoryAccount, CategoryReservation,
-		CategoryAPIKey, CategoryCredential, CategoryBinding, CategoryAddress, CategoryMedia,
+		CategoryAPIKey, CategoryCredential, CategoryBinding, CategoryAddress, CategoryMedia, CategoryForeign,
 	}
 	for _, name := range Vocabulary().Types() {
 		parts := strings.Split(name, ".")
