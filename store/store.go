@@ -149,8 +149,8 @@ type LogReader interface {
 	// ReadAll yields the selected events behind position after, in log order,
 	// up to the head at the time of the call.
 	ReadAll(ctx context.Context, after events.Position, filter Filter) iter.Seq2[events.Recorded, error]
-	// Wait blocks until the head is behind position after, and returns the head; over a network it may lie inside a
-	// batch still coming in. Wait with the zero Position on an empty log blocks; Head does not.
+	// Wait blocks until the head is behind position after, and returns the
+	// head. Wait with the zero Position on an empty log blocks; Head does not.
 	Wait(ctx context.Context, after events.Position) (events.Position, error)
 	// Head returns the position of the last event, zero for an empty log.
 	Head(ctx context.Context) (events.Position, error)

@@ -122,7 +122,7 @@ func (s *Store) Wait(ctx context.Context, after events.Position) (events.Positio
 		case failed != nil:
 			return events.Position{}, failed
 		case upto.Compare(after) > 0:
-			return upto, nil
+			return s.Head(ctx) // events come one by one, the log has their batch whole
 		}
 		select {
 		case <-moved:
