@@ -10,8 +10,7 @@ import (
 	"github.com/parley-engine/parley/events"
 )
 
-// Pauses of a patient follower: the first, doubled each time up to the longest,
-// and up to a quarter less so that many do not come back at once.
+// Pauses of a patient follower, see Pause.
 const (
 	firstPause   = 100 * time.Millisecond
 	longestPause = 2 * time.Second
@@ -75,8 +74,15 @@ func (p *patient) Wait(ctx context.Context, after events.Position) (events.Posit
 // rest pauses before the next attempt; the context's error ends it.
 func (p *patient) rest(ctx context.Context, tries int, trouble error) error {
 	p.notice(trouble)
-	pause := min(firstPause<<min(tries, 10), longestPause)
-	timer := time.NewTimer(pause - rand.N(pause/4))
+	return Pause(ctx, tries, firstPause, longestPause)
+}
+
+// Pause rests before attempt n, from 0, of something that failed: as long as first,
+// doubled each time up to longest, and up to a quarter less so that many do not come
+// back at once. The context's error ends it.
+func Pause(ctx context.Context, n int, first, longest time.Duration) error {
+	rest := min(first<<min(n, 10), longest)
+	timer := time.NewTimer(rest - rand.N(rest/4))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

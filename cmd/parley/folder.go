@@ -96,10 +96,8 @@ func (f folder) secret(name string) (string, error) { return f.random(name, 16) 
 // random returns the hex digits kept under name, choosing so many bytes at first.
 func (f folder) random(name string, bytes int) (string, error) {
 	path := f.path("secrets", name)
-	if token, err := os.ReadFile(path); err == nil {
-		return strings.TrimSpace(string(token)), nil
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return "", err
+	if token, err := secretIn(path); !errors.Is(err, fs.ErrNotExist) {
+		return token, err
 	}
 	token, err := randomHex(bytes)
 	if err != nil {
@@ -149,12 +147,12 @@ func (f folder) knownAccount() (string, error) {
 }
 
 // known returns a secret that must exist.
-func (f folder) known(name string) (string, error) {
-	token, err := os.ReadFile(f.path("secrets", name))
-	if err != nil {
-		return "", err
-	}
-	return strings.TrimSpace(string(token)), nil
+func (f folder) known(name string) (string, error) { return secretIn(f.path("secrets", name)) }
+
+// secretIn returns what a file holds, without the end of the line.
+func secretIn(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	return strings.TrimSpace(string(text)), err
 }
 
 // endpoints are the addresses of a running server.

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net/url"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/parley-engine/parley/events"
@@ -26,16 +24,13 @@ type remote struct {
 	Credentials string `json:"credentials_file,omitempty"`
 }
 
-// remoteSchemes are those of a log that several nodes can share.
-var remoteSchemes = []string{"esdb", "esdb+discover", "kurrentdb", "kurrentdb+discover"}
-
 // checkRemote reports what is wrong with an address of a log.
 func checkRemote(flag, text string) error {
-	u, err := url.Parse(text)
+	secret, err := esdbstore.CheckAddress(text)
 	switch {
-	case err != nil || u.Host == "" || !slices.Contains(remoteSchemes, u.Scheme):
-		return fmt.Errorf("%s must be esdb://host:port or esdb+discover://host:port", flag)
-	case u.User != nil:
+	case err != nil:
+		return fmt.Errorf("%s must be esdb://host:port or esdb+discover://host:port: %w", flag, err)
+	case secret:
 		return fmt.Errorf("%s must not hold a secret; give %s-credentials-file", flag, flag)
 	}
 	return nil
@@ -91,7 +86,11 @@ func (f folder) openLog(ctx context.Context, logger *slog.Logger) (store.Log, er
 	case r != nil:
 		return r.open(ctx, logger)
 	}
-	log, err := sqlitestore.Open(f.log(), &sqlitestore.Options{Logger: logger})
+	return openFile(f.log(), logger)
+}
+
+func openFile(path string, logger *slog.Logger) (store.Log, error) {
+	log, err := sqlitestore.Open(path, &sqlitestore.Options{Logger: logger})
 	if err != nil {
 		return nil, err // no interface around a nil pointer
 	}
@@ -114,7 +113,11 @@ func (f folder) openReading(ctx context.Context) (readLog, error) {
 	case r != nil:
 		return r.open(ctx, nil)
 	}
-	log, err := sqlitestore.OpenReadOnly(f.log())
+	return openFileReading(f.log())
+}
+
+func openFileReading(path string) (readLog, error) {
+	log, err := sqlitestore.OpenReadOnly(path)
 	if err != nil {
 		return nil, err // no interface around a nil pointer
 	}
@@ -125,12 +128,12 @@ func (f folder) openReading(ctx context.Context) (readLog, error) {
 func (r *remote) open(ctx context.Context, logger *slog.Logger) (store.Log, error) {
 	o := &esdbstore.Options{Prefix: r.Prefix, Categories: append(events.Categories(), events.CategoryForeign), Logger: logger}
 	if r.Credentials != "" {
-		line, err := os.ReadFile(r.Credentials)
+		line, err := secretIn(r.Credentials)
 		if err != nil {
 			return nil, fmt.Errorf("credentials of the database: %w", err)
 		}
 		var there bool
-		if o.User, o.Password, there = strings.Cut(strings.TrimSpace(string(line)), ":"); !there || o.User == "" {
+		if o.User, o.Password, there = strings.Cut(line, ":"); !there || o.User == "" {
 			return nil, fmt.Errorf("%s must hold one line, user:password", r.Credentials)
 		}
 	}

@@ -81,13 +81,11 @@ func (v *server) connect() (err error) {
 	return err
 }
 
-func (s *settings) brokerTarget() (broker.Target, error) {
-	target := s.broker
-	if s.brokerTokenFile == "" {
-		return target, nil
+func (s *settings) brokerTarget() (target broker.Target, err error) {
+	target = s.broker
+	if s.brokerTokenFile != "" {
+		target.Token, err = secretIn(s.brokerTokenFile)
 	}
-	token, err := os.ReadFile(s.brokerTokenFile)
-	target.Token = strings.TrimSpace(string(token))
 	return target, err
 }
 
@@ -173,9 +171,7 @@ func (e endpoints) dial(f folder, name string) (*nats.Conn, error) {
 	var err error
 	switch {
 	case e.TokenFile != "":
-		var token []byte
-		token, err = os.ReadFile(e.TokenFile)
-		target.Token = strings.TrimSpace(string(token))
+		target.Token, err = secretIn(e.TokenFile)
 	case !e.External:
 		target.Token, err = f.known("bus-token")
 	}

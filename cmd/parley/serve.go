@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -114,6 +115,7 @@ func (s *settings) check(level string) error {
 	if s.logFormat != "" && s.logFormat != "text" && s.logFormat != "json" {
 		problems = append(problems, fmt.Errorf("--log-format %q: text or json", s.logFormat))
 	}
+	problems = append(problems, absolute(&s.tlsCert, &s.brokerTokenFile, &s.broker.Creds, &s.broker.CA, &s.store.Credentials))
 	problems = append(problems, s.checkAddress("--http", s.http), s.checkAddress("--nats", s.nats), s.checkESDB(), s.checkNode())
 	for _, positive := range []struct {
 		flag string
@@ -142,6 +144,17 @@ func (s *settings) check(level string) error {
 		return usage("%v", err)
 	}
 	return nil
+}
+
+// absolute makes paths hold from everywhere: the folder keeps them for commands that
+// run elsewhere. Empty ones stay so.
+func absolute(paths ...*string) (err error) {
+	for _, p := range paths {
+		if *p != "" && err == nil {
+			*p, err = filepath.Abs(*p)
+		}
+	}
+	return err
 }
 
 func (s *settings) checkAddress(flag, address string) error {

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/parley-engine/parley/store"
-	"github.com/parley-engine/parley/store/sqlitestore"
 )
 
 func storeCommand() *cobra.Command {
@@ -61,7 +60,7 @@ func (l location) reading(ctx context.Context, flag string) (readLog, error) {
 	case at != nil:
 		return at.open(ctx, nil)
 	case isFile:
-		return sqlitestore.OpenReadOnly(file)
+		return openFileReading(file)
 	case *l.name == "":
 		return nil, usage("--%s is needed", flag)
 	}
@@ -83,7 +82,7 @@ func (l location) writing(ctx context.Context, flag string) (store.Log, error) {
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 			return nil, err
 		}
-		return sqlitestore.Open(file, nil)
+		return openFile(file, nil)
 	case *l.name == "":
 		return nil, usage("--%s is needed", flag)
 	}

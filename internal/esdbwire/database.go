@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -61,6 +62,11 @@ type database struct {
 	log      Log
 	appender store.Appender // nil: nobody writes
 	writeOwn bool           // Parley's own streams too
+
+	// deleting is held by who deletes: what a stream has must not grow between a look
+	// at its end and hiding it, or an append would be hidden that nobody saw. Appends
+	// to streams of others share it.
+	deleting sync.RWMutex
 }
 
 // mayWrite reports whether clients may append to a stream. What says how much of a
@@ -87,6 +93,8 @@ func (d *database) append(ctx context.Context, stream string, x expectation, bat
 	if d.isOwn(stream) && x.kind == exactly && len(batch) > 0 {
 		return d.put(ctx, stream, x, x.revision, encoded)
 	}
+	d.deleting.RLock()
+	defer d.deleting.RUnlock()
 	for range maxTries {
 		o, err := d.attempt(ctx, stream, x, encoded)
 		if moved := new(wrongVersion); !errors.As(err, &moved) || x.kind == exactly || moved.actual < 0 {
@@ -187,6 +195,8 @@ func (d *database) writtenBefore(ctx context.Context, stream string, batch []eve
 
 // delete hides what a stream has; writing to it again goes on behind that.
 func (d *database) delete(ctx context.Context, stream string, x expectation) (outcome, error) {
+	d.deleting.Lock()
+	defer d.deleting.Unlock()
 	s, err := d.toEnd(ctx, stream, x)
 	if err != nil {
 		return outcome{}, err

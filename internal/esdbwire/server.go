@@ -65,7 +65,8 @@ func New(c Config) *Server {
 	options := []grpc.ServerOption{
 		// These clients ask for signs of life every ten seconds, idle or not.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-		grpc.MaxConcurrentStreams(1000), grpc.ForceServerCodecV2(codec{}), grpc.InitialWindowSize(1 << 20), grpc.InitialConnWindowSize(8 << 20), grpc.MaxRecvMsgSize(heardOut), grpc.ConnectionTimeout(10 * time.Second),
+		grpc.MaxConcurrentStreams(1000), grpc.MaxRecvMsgSize(heardOut), grpc.ConnectionTimeout(10 * time.Second),
+		grpc.ForceServerCodecV2(codec{}), grpc.InitialWindowSize(1 << 20), grpc.InitialConnWindowSize(8 << 20),
 		grpc.UnaryInterceptor(auth.unary), grpc.StreamInterceptor(auth.stream),
 	}
 	if c.TLS != nil {

@@ -150,6 +150,28 @@ func TestADeletedStreamGoesOnBehindItsEnd(t *testing.T) {
 	require.Equal(t, []uint64{2}, revisions(readAll(t, c, "order-1")))
 }
 
+func TestDeletingHidesNoAppendThatItDidNotSee(t *testing.T) {
+	c := writable(t, memstore.New())
+	for i := range 100 {
+		stream := fmt.Sprint("order-", i)
+		_, err := put2(t, c, stream, esdb.NoStream{}, event("a", "1"))
+		require.NoError(t, err)
+		appended := make(chan error)
+		go func() {
+			_, err := c.AppendToStream(t.Context(), stream, esdb.AppendToStreamOptions{ExpectedRevision: esdb.Revision(0)}, event("b", "2"))
+			appended <- err
+		}()
+		_, deleted := c.DeleteStream(t.Context(), stream, esdb.DeleteStreamOptions{ExpectedRevision: esdb.Revision(0)})
+		require.NoError(t, <-appended, "at 0 it was, deleted or not")
+		want := []uint64{1}
+		if deleted != nil { // the append came first
+			require.ErrorContains(t, deleted, "is at 1, not at 0") // this client knows no code for it here
+			want = []uint64{0, 1}
+		}
+		require.Equal(t, want, revisions(readAll(t, c, stream)))
+	}
+}
+
 func TestATombstoneIsForEver(t *testing.T) {
 	c := writable(t, memstore.New())
 	_, err := put2(t, c, "order-1", esdb.NoStream{}, event("a", "1"))

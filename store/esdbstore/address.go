@@ -29,6 +29,13 @@ type address struct {
 
 const defaultPort = "2113"
 
+// CheckAddress reports what is wrong with an address of Open, and whether it holds a
+// user or password.
+func CheckAddress(url string) (secret bool, err error) {
+	a, err := parse(url)
+	return err == nil && a.user+a.password != "", err
+}
+
 // parse reads a connection string as EventStoreDB's clients do: esdb:// and
 // kurrentdb:// (kdb://), with +discover. A setting it does not know is an error,
 // because ignoring it could mean less safety than was asked for.

@@ -21,8 +21,7 @@ import (
 	"github.com/parley-engine/parley/store"
 )
 
-// Pauses between attempts: the first, doubled each time up to the longest, and up to
-// half less so that many do not come back at once.
+// Pauses between attempts, see store.Pause.
 const (
 	firstPause   = 20 * time.Millisecond
 	longestPause = time.Second
@@ -201,14 +200,4 @@ func (l *links) ask(ctx context.Context, host string) (string, error) {
 }
 
 // pause rests before attempt n; the context's error ends it.
-func pause(ctx context.Context, n int) error {
-	rest := min(firstPause<<min(n, 10), longestPause)
-	timer := time.NewTimer(rest - rand.N(rest/2))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+func pause(ctx context.Context, n int) error { return store.Pause(ctx, n, firstPause, longestPause) }
