@@ -2,6 +2,7 @@ package esdbstore_test
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -21,7 +22,17 @@ import (
 	"github.com/parley-engine/parley/store/storetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets the test program be the server of its tests, in a process of its own.
+func TestMain(m *testing.M) {
+	file := os.Getenv(serveFile)
+	if file == "" {
+		goleak.VerifyTestMain(m) // does not return
+	}
+	if err := serveHere(file, os.Getenv(serveAddress)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
 
 // serve makes a log the database of others.
 func serve(t testing.TB, log store.Log) (url string, end func()) {

@@ -31,19 +31,20 @@ const (
 	serveAddress = "PARLEY_ESDBSTORE_ADDRESS"
 )
 
-// TestServe is no test: it is the server of other tests, in a process of its own.
-func TestServe(t *testing.T) {
-	file := os.Getenv(serveFile)
-	if file == "" {
-		t.Skip("it serves other tests, which run it in a process of its own")
-	}
+// serveHere serves a log in a file until it is killed.
+func serveHere(file, address string) error {
 	log, err := sqlitestore.Open(file, nil)
-	require.NoError(t, err)
-	listener, err := net.Listen("tcp", os.Getenv(serveAddress))
-	require.NoError(t, err)
-	_, err = fmt.Println("serving " + listener.Addr().String())
-	require.NoError(t, err)
-	require.NoError(t, esdbwire.New(esdbwire.Config{Log: log, Appender: log, WriteOwn: true}).Serve(listener))
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Println("serving " + listener.Addr().String()); err != nil {
+		return err
+	}
+	return esdbwire.New(esdbwire.Config{Log: log, Appender: log, WriteOwn: true}).Serve(listener)
 }
 
 // database is a server in a process of its own.
@@ -55,7 +56,7 @@ type database struct {
 
 func (d *database) start(address string) (at string) {
 	d.t.Helper()
-	d.cmd = exec.Command(os.Args[0], "-test.run=^TestServe$", "-test.v")
+	d.cmd = exec.Command(os.Args[0])
 	d.cmd.Env = append(os.Environ(), serveFile+"="+d.file, serveAddress+"="+address)
 	out, err := d.cmd.StdoutPipe()
 	require.NoError(d.t, err)
