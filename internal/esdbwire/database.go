@@ -75,17 +75,22 @@ func (d *database) mayWrite(stream string) bool {
 	if d.appender == nil {
 		return false
 	}
-	if d.isOwn(strings.TrimPrefix(stream, metastreamMark)) {
+	named := strings.TrimPrefix(stream, metastreamMark)
+	if d.isOwn(named) {
 		return d.writeOwn && d.isOwn(stream)
 	}
-	return true
+	return !ofGroups(named)
 }
 
-// append writes a batch, or none, to a stream that is as expected.
+// append writes a client's batch, or none, to a stream that is as expected.
 func (d *database) append(ctx context.Context, stream string, x expectation, batch []proposed) (outcome, error) {
 	if !d.mayWrite(stream) {
 		return outcome{}, errDenied
 	}
+	return d.write(ctx, stream, x, batch)
+}
+
+func (d *database) write(ctx context.Context, stream string, x expectation, batch []proposed) (outcome, error) {
 	encoded, err := d.encode(stream, batch)
 	if err != nil {
 		return outcome{}, err

@@ -1,12 +1,14 @@
-// Package esdbwire lets clients of EventStoreDB and KurrentDB read a log of Parley
-// and subscribe to it as if it were a database of theirs. It speaks the gRPC
-// protocol of those clients: reads of a stream and of the whole log ($all) in both
-// directions, catch-up subscriptions to either, filters by stream and by type.
+// Package esdbwire lets clients of EventStoreDB and KurrentDB use a log of Parley as if
+// it were a database of theirs. It speaks the gRPC protocol of those clients: reads of
+// a stream and of the whole log ($all) in both directions, catch-up subscriptions to
+// either, filters by stream and by type; and, for whoever may write, streams of their
+// own with appends, deletes and metadata, and persistent subscriptions: groups of
+// consumers that share a stream or the whole log.
 //
-// It is for looking only: whatever would write is refused with access denied.
-// Persistent subscriptions, gossip, projections and stream metadata are not served;
-// their calls are answered with Unimplemented.
+// Parley's own streams are written by nobody, unless the server is the log of other
+// processes. What is not served, projections for one, is answered with Unimplemented.
 //
 // A Server is safe for concurrent use. What a client does not read in time waits in
-// the connection's window; nothing is buffered beyond one batch of the log.
+// the connection's window; beyond one batch of the log, only groups hold events, up to
+// their buffer and 64 MiB each.
 package esdbwire

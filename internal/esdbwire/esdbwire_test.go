@@ -56,16 +56,22 @@ func put(t testing.TB, log store.Log, stream string, at, n int) {
 }
 
 func serve(t testing.TB, c esdbwire.Config) (address string) {
+	address, stop := serveUntil(t, c)
+	t.Cleanup(stop)
+	return address
+}
+
+// serveUntil serves until stop is called.
+func serveUntil(t testing.TB, c esdbwire.Config) (address string, stop func()) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	server := esdbwire.New(c)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
-	t.Cleanup(func() {
+	return listener.Addr().String(), func() {
 		server.Close()
 		require.NoError(t, <-done)
-	})
-	return listener.Addr().String()
+	}
 }
 
 // client is the vendor's own, as it is.

@@ -140,7 +140,7 @@ func (q *query) filter(f *streams.ReadReq_Options_FilterOptions) error {
 	if _, byType := f.GetFilter().(*streams.ReadReq_Options_FilterOptions_EventType); byType {
 		expression, of = f.GetEventType(), func(r *record) string { return r.kind }
 	}
-	matches, err := matcher(expression)
+	matches, err := matcher(expression.GetRegex(), expression.GetPrefix())
 	if err != nil {
 		return err
 	}
@@ -155,8 +155,8 @@ const maxPrefixes = 1000
 // costs more than all else that an event takes.
 const noSystem = `^[^\$].*`
 
-func matcher(x *streams.ReadReq_Options_FilterOptions_Expression) (func(string) bool, error) {
-	if prefixes := x.GetPrefix(); len(prefixes) > 0 {
+func matcher(expression string, prefixes []string) (func(string) bool, error) {
+	if len(prefixes) > 0 {
 		if len(prefixes) > maxPrefixes {
 			return nil, badRequest("a filter takes %d prefixes", maxPrefixes)
 		}
@@ -169,10 +169,10 @@ func matcher(x *streams.ReadReq_Options_FilterOptions_Expression) (func(string) 
 			return false
 		}, nil
 	}
-	if x.GetRegex() == noSystem {
+	if expression == noSystem {
 		return func(s string) bool { return s != "" && s[0] != '$' }, nil
 	}
-	pattern, err := regexp.Compile(x.GetRegex())
+	pattern, err := regexp.Compile(expression)
 	if err != nil {
 		return nil, badRequest("the filter is no regular expression of RE2: %v", err)
 	}

@@ -92,11 +92,11 @@ type visible struct {
 
 // look finds out what there is of a stream, and moves the query to the first event
 // that may be seen. Parley's streams have everything, and are not looked at.
-func (s *service) look(ctx context.Context, q *query) (there bool, v visible, err error) {
-	if s.isOwn(q.stream) {
+func (d *database) look(ctx context.Context, q *query) (there bool, v visible, err error) {
+	if d.isOwn(q.stream) {
 		return true, v, nil
 	}
-	state, err := s.state(ctx, q.stream)
+	state, err := d.state(ctx, q.stream)
 	if err != nil {
 		return false, v, err
 	}
@@ -114,13 +114,13 @@ func (s *service) look(ctx context.Context, q *query) (there bool, v visible, er
 }
 
 // linked returns the event that another stands for, nil when there is none.
-func (s *service) linked(ctx context.Context, link *record) (*record, error) {
+func (d *database) linked(ctx context.Context, link *record) (*record, error) {
 	number, stream, ok := strings.Cut(string(link.data), "@")
 	revision, err := strconv.ParseInt(number, 10, 64)
 	if !ok || err != nil || revision < 0 {
 		return nil, nil
 	}
-	for e, err := range s.log.ReadStream(ctx, s.stored(stream), store.Revision(revision), store.Forwards) {
+	for e, err := range d.log.ReadStream(ctx, d.stored(stream), store.Revision(revision), store.Forwards) {
 		if err != nil {
 			return nil, err
 		}
@@ -257,7 +257,7 @@ func (s *service) followStream(ctx context.Context, q *query, a *answer) error {
 	if err := a.confirm(); err != nil {
 		return err
 	}
-	next, err := s.history(ctx, q, a)
+	next, err := s.history(ctx, q, a.recorded)
 	if err != nil {
 		return err
 	}
@@ -279,17 +279,17 @@ func (s *service) followStream(ctx context.Context, q *query, a *answer) error {
 
 // history sends what a stream has, unless only news are wanted, and returns the
 // revision that comes next.
-func (s *service) history(ctx context.Context, q *query, a *answer) (next store.Revision, err error) {
+func (d *database) history(ctx context.Context, q *query, send func(*events.Recorded) error) (next store.Revision, err error) {
 	next = q.revision
 	if q.atEnd {
-		for e, err := range s.log.ReadStream(ctx, q.stored, store.End, store.Backwards) {
+		for e, err := range d.log.ReadStream(ctx, q.stored, store.End, store.Backwards) {
 			return store.Revision(e.Revision) + 1, err
 		}
 		return next, nil
 	}
-	for e, err := range s.log.ReadStream(ctx, q.stored, next, store.Forwards) {
+	for e, err := range d.log.ReadStream(ctx, q.stored, next, store.Forwards) {
 		if err == nil {
-			next, err = store.Revision(e.Revision)+1, a.recorded(&e)
+			next, err = store.Revision(e.Revision)+1, send(&e)
 		}
 		if err != nil {
 			return next, err

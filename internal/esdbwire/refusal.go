@@ -48,6 +48,29 @@ func streamDeleted(stream string) error {
 	}
 }
 
+func groupMissing(n groupName) error {
+	return ofGroup(codes.NotFound, "persistent-subscription-does-not-exist", "does not exist", n)
+}
+
+func groupExists(n groupName) error {
+	return ofGroup(codes.AlreadyExists, "persistent-subscription-exists", "exists already", n)
+}
+
+func groupFull(n groupName) error {
+	return ofGroup(codes.FailedPrecondition, "maximum-subscribers-reached", "has all the consumers it may have", n)
+}
+
+func groupDropped(n groupName) error {
+	return ofGroup(codes.Canceled, "persistent-subscription-dropped", "was ended or changed", n)
+}
+
+func ofGroup(code codes.Code, name, what string, n groupName) error {
+	return &refusal{
+		code: code, text: fmt.Sprintf("group %.60q of %.60q %s", n.Group, n.Stream, what),
+		name: name, with: []string{"stream-name", n.Stream, "group-name", n.Group}, details: &shared.Unknown{},
+	}
+}
+
 func tooLarge() error {
 	return &refusal{
 		code: codes.InvalidArgument, text: fmt.Sprintf("an append takes %d bytes", maxAppend),

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/gossip"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/persistent"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/serverfeatures"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
@@ -56,7 +57,8 @@ type Config struct {
 
 // Server serves until it is closed. Make one with New.
 type Server struct {
-	grpc *grpc.Server
+	grpc          *grpc.Server
+	subscriptions *subscriptions
 }
 
 // New returns a server that listens nowhere yet.
@@ -67,13 +69,14 @@ func New(c Config) *Server {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.MaxConcurrentStreams(1000), grpc.MaxRecvMsgSize(heardOut), grpc.ConnectionTimeout(10 * time.Second),
 		grpc.ForceServerCodecV2(codec{}), grpc.InitialWindowSize(1 << 20), grpc.InitialConnWindowSize(8 << 20),
-		grpc.UnaryInterceptor(auth.unary), grpc.StreamInterceptor(auth.stream),
+		grpc.WaitForHandlers(true), grpc.UnaryInterceptor(auth.unary), grpc.StreamInterceptor(auth.stream),
 	}
 	if c.TLS != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(c.TLS)))
 	}
-	s := &Server{grpc: grpc.NewServer(options...)}
 	db := &database{names: names{c.Own}, log: c.Log, appender: c.Appender, writeOwn: c.WriteOwn}
+	s := &Server{grpc: grpc.NewServer(options...), subscriptions: &subscriptions{groups: newGroups(db)}}
+	persistent.RegisterPersistentSubscriptionsServer(s.grpc, s.subscriptions)
 	streams.RegisterStreamsServer(s.grpc, &service{database: db})
 	serverfeatures.RegisterServerFeaturesServer(s.grpc, features{})
 	gossip.RegisterGossipServer(s.grpc, cluster{instance: events.ID(uuid.New())})
@@ -88,9 +91,14 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// Close ends all calls, subscriptions among them, and waits until they have ended.
-// It may be called more than once.
-func (s *Server) Close() { s.grpc.Stop() }
+// Close ends all calls, subscriptions among them, then the groups of consumers, which
+// write how far they have come, and waits until all have ended: the log may be closed
+// after it, not before. It may be called more than once.
+func (s *Server) Close() {
+	s.grpc.Stop()
+	s.subscriptions.receivers.Wait()
+	s.subscriptions.stop()
+}
 
 // guard asks who it is before anything else. What the server can do, and where it is,
 // is told to everybody: clients ask before they send credentials.
@@ -147,10 +155,14 @@ type features struct {
 
 // GetSupportedMethods implements serverfeatures.ServerFeaturesServer.
 func (features) GetSupportedMethods(context.Context, *shared.Empty) (*serverfeatures.SupportedMethods, error) {
-	const name = "event_store.client.streams.streams"
+	const name, groups = "event_store.client.streams.streams", "event_store.client.persistent_subscriptions.persistentsubscriptions"
 	return &serverfeatures.SupportedMethods{EventStoreServerVersion: version, Methods: []*serverfeatures.SupportedMethod{
 		{ServiceName: name, MethodName: "read", Features: []string{"stream", "all"}},
 		{ServiceName: name, MethodName: "append"}, {ServiceName: name, MethodName: "delete"}, {ServiceName: name, MethodName: "tombstone"},
 		{ServiceName: name, MethodName: "batchappend", Features: []string{"deadline_duration"}},
+		{ServiceName: groups, MethodName: "create", Features: []string{"stream", "all"}}, {ServiceName: groups, MethodName: "update", Features: []string{"stream", "all"}},
+		{ServiceName: groups, MethodName: "delete", Features: []string{"stream", "all"}}, {ServiceName: groups, MethodName: "read", Features: []string{"stream", "all"}},
+		{ServiceName: groups, MethodName: "getinfo", Features: []string{"stream", "all"}}, {ServiceName: groups, MethodName: "list", Features: []string{"stream", "all"}},
+		{ServiceName: groups, MethodName: "replayparked", Features: []string{"stream", "all"}}, {ServiceName: groups, MethodName: "restartsubsystem"},
 	}}, nil
 }
