@@ -12,6 +12,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -378,5 +379,66 @@ func TestRequestsThatAreNone(t *testing.T) {
 		require.NoError(t, err)
 		_, err = read.Recv()
 		require.Equal(t, codes.InvalidArgument, status.Code(err), "%s: %v", name, err)
+	}
+}
+
+// Probes ask by HTTP at the same port, with TLS and without, and gRPC goes on beside
+// them.
+func TestProbesAreAnswered(t *testing.T) {
+	log := memstore.New()
+	fill(t, log, 1, 1)
+	secure := certificate(t)
+	nobody := func(string, string) bool { return false }
+	for _, c := range []esdbwire.Config{{Log: log}, {Log: log, TLS: secure, Users: nobody}} {
+		address := serve(t, c)
+		transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+		t.Cleanup(transport.CloseIdleConnections)
+		scheme := "http://"
+		if c.TLS != nil {
+			scheme = "https://"
+		}
+		for path, want := range map[string]int{"/health/live": 204, "/health/live?liveCode=200": 200, "/info": 200, "/streams": 404} {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, scheme+address+path, nil)
+			require.NoError(t, err)
+			response, err := (&http.Client{Transport: transport}).Do(request)
+			require.NoError(t, err)
+			body, err := io.ReadAll(response.Body)
+			require.NoError(t, err)
+			require.NoError(t, response.Body.Close())
+			require.Equal(t, want, response.StatusCode, path)
+			if path == "/info" {
+				require.JSONEq(t, `{"esVersion":"23.10.0","state":"leader","features":{"projections":false,"userManagement":false,"atomPub":false}}`, string(body))
+			}
+		}
+	}
+}
+
+// A connection that says nothing holds up neither others nor the end.
+func TestIdleConnectionsHoldUpNobody(t *testing.T) {
+	log := memstore.New()
+	fill(t, log, 1, 1)
+	for _, first := range []string{"", "P", "PRI * HTTP/2.0\r\n"} {
+		for _, c := range []esdbwire.Config{{Log: log}, {Log: log, TLS: certificate(t)}} {
+			address, stop := serveUntil(t, c)
+			idle, err := net.Dial("tcp", address)
+			require.NoError(t, err)
+			_, err = idle.Write([]byte(first))
+			require.NoError(t, err)
+			url := "esdb://" + address + "?tls=false"
+			if c.TLS != nil {
+				url = "esdb://" + address + "?tlsVerifyCert=false"
+			}
+			stream, err := client(t, url).ReadStream(t.Context(), ch, esdb.ReadStreamOptions{}, 10)
+			require.Len(t, collect(t, stream, err), 2)
+			stopped := make(chan struct{})
+			go func() { stop(); close(stopped) }()
+			select {
+			case <-stopped:
+			case <-time.After(5 * time.Second):
+				t.Errorf("after %q the server does not end", first)
+				<-stopped
+			}
+			require.NoError(t, idle.Close())
+		}
 	}
 }

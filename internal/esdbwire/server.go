@@ -6,7 +6,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"net"
+	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/gossip"
@@ -17,7 +19,6 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -59,6 +60,12 @@ type Config struct {
 type Server struct {
 	grpc          *grpc.Server
 	subscriptions *subscriptions
+	others        *lobby // connections that are not gRPC's
+	probes        *http.Server
+
+	mu        sync.Mutex
+	entrances []*entrance
+	closed    bool
 }
 
 // New returns a server that listens nowhere yet.
@@ -71,11 +78,10 @@ func New(c Config) *Server {
 		grpc.ForceServerCodecV2(codec{}), grpc.InitialWindowSize(1 << 20), grpc.InitialConnWindowSize(8 << 20),
 		grpc.WaitForHandlers(true), grpc.UnaryInterceptor(auth.unary), grpc.StreamInterceptor(auth.stream),
 	}
-	if c.TLS != nil {
-		options = append(options, grpc.Creds(credentials.NewTLS(c.TLS)))
-	}
+	others := newLobby()
+	options = append(options, grpc.Creds(newDoor(c.TLS, others)))
 	db := &database{names: names{c.Own}, log: c.Log, appender: c.Appender, writeOwn: c.WriteOwn}
-	s := &Server{grpc: grpc.NewServer(options...), subscriptions: &subscriptions{groups: newGroups(db)}}
+	s := &Server{grpc: grpc.NewServer(options...), subscriptions: &subscriptions{groups: newGroups(db)}, others: others, probes: probes()}
 	persistent.RegisterPersistentSubscriptionsServer(s.grpc, s.subscriptions)
 	streams.RegisterStreamsServer(s.grpc, &service{database: db})
 	serverfeatures.RegisterServerFeaturesServer(s.grpc, features{})
@@ -85,19 +91,47 @@ func New(c Config) *Server {
 
 // Serve answers clients until Close, then returns nil. It closes the listener.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.grpc.Serve(l); !errors.Is(err, grpc.ErrServerStopped) {
+	var probing sync.WaitGroup
+	probing.Go(func() { _ = s.probes.Serve(s.others) }) // until Close
+	defer probing.Wait()
+	defer s.others.Close() //nolint:errcheck // it has nothing to fail with
+	if err := s.grpc.Serve(s.enter(l)); !errors.Is(err, grpc.ErrServerStopped) {
 		return err
 	}
 	return nil
+}
+
+func (s *Server) enter(l net.Listener) *entrance {
+	e := &entrance{Listener: l, open: map[*entered]struct{}{}}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.entrances = append(s.entrances, e)
+	if s.closed {
+		e.end()
+	}
+	return e
 }
 
 // Close ends all calls, subscriptions among them, then the groups of consumers, which
 // write how far they have come, and waits until all have ended: the log may be closed
 // after it, not before. It may be called more than once.
 func (s *Server) Close() {
+	s.leave()
 	s.grpc.Stop()
+	_ = s.probes.Close()
 	s.subscriptions.receivers.Wait()
 	s.subscriptions.stop()
+}
+
+// leave closes what gRPC would wait for.
+func (s *Server) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for _, e := range s.entrances {
+		e.end()
+	}
+	_ = s.others.Close()
 }
 
 // guard asks who it is before anything else. What the server can do, and where it is,
