@@ -67,6 +67,10 @@ type Recorded struct {
 	Recorded time.Time // when the log took it; UTC, never falls along the log
 	Metadata Metadata
 	Data     []byte // JSON of the payload as it was written
+
+	// EncodedMetadata is, where a reader asked for it, the metadata as the log keeps
+	// them: JSON that ParseMetadata reads. Metadata is empty then. Otherwise nil.
+	EncodedMetadata []byte
 }
 
 // Categories of streams: the part of a stream's name before the first dash.

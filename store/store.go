@@ -94,6 +94,11 @@ const (
 type Filter struct {
 	StreamPrefixes []string // "conversation-"
 	Types          []string // exact stored names
+
+	// EncodedMetadata asks for events whose metadata are not taken apart, for who
+	// passes them on: a log that keeps them as JSON may hand that out. A log that does
+	// not gives Metadata as ever.
+	EncodedMetadata bool
 }
 
 // Match reports whether the filter selects an event of this stream and type.

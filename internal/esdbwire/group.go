@@ -206,7 +206,7 @@ func (g *group) read() error {
 	if err != nil {
 		return err
 	}
-	for batch, err := range store.Subscribe(g.ctx, g.log, head, store.Filter{StreamPrefixes: []string{q.stored}}) {
+	for batch, err := range store.Subscribe(g.ctx, g.log, head, store.Filter{StreamPrefixes: []string{q.stored}, EncodedMetadata: true}) {
 		if err != nil {
 			return err
 		}
@@ -227,7 +227,7 @@ const passEvery = 1000
 
 func (g *group) readLog() error {
 	passed := 0
-	for batch, err := range store.Subscribe(g.ctx, g.log, g.after.position, store.Filter{}) {
+	for batch, err := range store.Subscribe(g.ctx, g.log, g.after.position, asKept) {
 		if err != nil {
 			return err
 		}

@@ -130,6 +130,9 @@ func (d *database) linked(ctx context.Context, link *record) (*record, error) {
 	return nil, nil
 }
 
+// asKept selects all events of the log, whose metadata go to clients as they are kept.
+var asKept = store.Filter{EncodedMetadata: true}
+
 // readAll sends up to count events: forwards those behind a position, where the
 // protocol means the event at the position as well, backwards those before it.
 func (s *service) readAll(ctx context.Context, q *query, a *answer) error {
@@ -157,7 +160,7 @@ func (s *service) readAll(ctx context.Context, q *query, a *answer) error {
 
 func (s *service) all(ctx context.Context, q *query) iter.Seq2[events.Recorded, error] {
 	if q.direction == store.Forwards {
-		return s.log.ReadAll(ctx, before(q.position), store.Filter{})
+		return s.log.ReadAll(ctx, before(q.position), asKept)
 	}
 	return s.backwards(ctx, q.position, max(q.count, smallestWindow))
 }
@@ -206,7 +209,7 @@ func (s *service) backwards(ctx context.Context, end events.Position, first uint
 
 // window returns the events behind from and before to.
 func (s *service) window(ctx context.Context, from, to uint64) (window []events.Recorded, err error) {
-	for e, err := range s.log.ReadAll(ctx, events.At(from), store.Filter{}) {
+	for e, err := range s.log.ReadAll(ctx, events.At(from), asKept) {
 		if err != nil {
 			return nil, err
 		}
@@ -232,7 +235,7 @@ func (s *service) followAll(ctx context.Context, q *query, a *answer) error {
 	if err := f.begin(); err != nil {
 		return err
 	}
-	for batch, err := range store.Subscribe(ctx, s.log, after, store.Filter{}) {
+	for batch, err := range store.Subscribe(ctx, s.log, after, asKept) {
 		if err != nil {
 			return err
 		}
@@ -265,7 +268,7 @@ func (s *service) followStream(ctx context.Context, q *query, a *answer) error {
 	if err := a.caughtUp(); err != nil {
 		return err
 	}
-	for batch, err := range store.Subscribe(ctx, s.log, head, store.Filter{StreamPrefixes: []string{q.stored}}) {
+	for batch, err := range store.Subscribe(ctx, s.log, head, store.Filter{StreamPrefixes: []string{q.stored}, EncodedMetadata: true}) {
 		if err != nil {
 			return err
 		}

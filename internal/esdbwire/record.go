@@ -68,7 +68,9 @@ func shown(e *events.Recorded) (record, error) {
 	r := record{id: e.ID, stream: e.Stream, revision: e.Revision, position: e.Position, recorded: e.Recorded}
 	if e.Type != foreignType || !strings.HasPrefix(e.Stream, foreignPrefix) {
 		r.kind, r.contentType, r.data = e.Type, contentTypeJSON, e.Data
-		r.metadata = events.AppendMetadata(make([]byte, 0, 256), e.Metadata)
+		if r.metadata = e.EncodedMetadata; r.metadata == nil {
+			r.metadata = events.AppendMetadata(make([]byte, 0, 256), e.Metadata)
+		}
 		return r, nil
 	}
 	var f events.ForeignRecorded

@@ -28,10 +28,10 @@ type chunk struct {
 func (c *chunk) full() bool { return len(c.events) >= chunkEvents || c.bytes >= chunkBytes }
 
 // add reads the current row into the chunk.
-func (c *chunk) add(s *scanner, stmt *sqlite.Stmt) error {
+func (c *chunk) add(s *scanner, stmt *sqlite.Stmt, encoded bool) error {
 	c.events = append(c.events, events.Recorded{})
 	e := &c.events[len(c.events)-1]
-	err := s.event(stmt, e)
+	err := s.event(stmt, e, encoded)
 	c.bytes += len(e.Data) + 512
 	return err
 }
@@ -107,7 +107,7 @@ func (r *reader) scanLog(c *chunk, after, head uint64, filter store.Filter) (uin
 		if !r.selected(stmt, filter) {
 			continue
 		}
-		if err := c.add(r.scanner, stmt); err != nil {
+		if err := c.add(r.scanner, stmt, filter.EncodedMetadata); err != nil {
 			return after, errors.Join(err, stmt.Reset())
 		}
 	}
@@ -179,7 +179,7 @@ func (r *reader) eventAt(stmt *sqlite.Stmt, position uint64, into *chunk) error 
 	case !found:
 		err = missing(position)
 	default:
-		err = into.add(r.scanner, stmt)
+		err = into.add(r.scanner, stmt, false)
 	}
 	return errors.Join(err, stmt.Reset())
 }

@@ -29,15 +29,17 @@ type scanner struct {
 
 func newScanner() *scanner { return &scanner{buffer: make([]byte, 4096), seed: maphash.MakeSeed()} }
 
-// event reads the current row.
-func (s *scanner) event(stmt *sqlite.Stmt, e *events.Recorded) (err error) {
+// event reads the current row, with its metadata as they stand there when encoded.
+func (s *scanner) event(stmt *sqlite.Stmt, e *events.Recorded, encoded bool) (err error) {
 	e.Position = events.At(uint64(stmt.ColumnInt64(0)))
 	stmt.ColumnBytes(1, e.ID[:])
 	e.Type = s.name(stmt, 2)
 	e.Stream = s.name(stmt, 3)
 	e.Revision = uint64(stmt.ColumnInt64(4))
 	e.Recorded = time.Unix(0, stmt.ColumnInt64(5)).UTC()
-	if e.Metadata, err = events.ParseMetadata(s.bytes(stmt, 6)); err != nil {
+	if encoded {
+		e.EncodedMetadata = bytes.Clone(s.bytes(stmt, 6))
+	} else if e.Metadata, err = events.ParseMetadata(s.bytes(stmt, 6)); err != nil {
 		return fmt.Errorf("event at position %s: %w", e.Position, err)
 	}
 	e.Data = bytes.Clone(s.bytes(stmt, 7))

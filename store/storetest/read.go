@@ -24,6 +24,28 @@ func testRead(t *testing.T, h Harness) {
 			}
 		},
 		"a filter selects what it would select of everything": testFilters,
+		"metadata that are not taken apart are the same": func(t *testing.T, l *log) {
+			l.fill(t, 3, 10)
+			everything := l.all(t)
+			for _, filter := range []store.Filter{{EncodedMetadata: true}, {EncodedMetadata: true, StreamPrefixes: []string{l.stream(1)}}} {
+				var want []events.Recorded
+				for _, e := range everything {
+					if filter.Match(e.Stream, e.Type) {
+						want = append(want, e)
+					}
+				}
+				got := collect(t, l.ReadAll(t.Context(), l.base, filter))
+				for i := range got {
+					if encoded := got[i].EncodedMetadata; encoded != nil {
+						require.Zero(t, got[i].Metadata)
+						metadata, err := events.ParseMetadata(encoded)
+						require.NoError(t, err)
+						got[i].Metadata, got[i].EncodedMetadata = metadata, nil
+					}
+				}
+				require.Equal(t, want, got)
+			}
+		},
 		"the whole log reads from every position": func(t *testing.T, l *log) {
 			l.fill(t, 5, 40)
 			everything := l.all(t)
