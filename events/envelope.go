@@ -55,6 +55,10 @@ type Proposed struct {
 	Type     string
 	Data     []byte // JSON of the payload
 	Metadata Metadata
+
+	// EncodedMetadata is what AppendMetadata makes of Metadata, from a writer who has
+	// it; nil: it is made.
+	EncodedMetadata []byte
 }
 
 // Recorded is an event of the log. Data belongs to the receiver.

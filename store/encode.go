@@ -54,7 +54,12 @@ func encode(batch []events.Proposed) ([]Encoded, error) {
 	encoded := make([]Encoded, len(batch))
 	total := 0
 	for i, p := range batch {
-		text := events.AppendMetadata((*buffer)[:0], p.Metadata)
+		text := (*buffer)[:0]
+		if p.EncodedMetadata != nil {
+			text = append(text, p.EncodedMetadata...)
+		} else {
+			text = events.AppendMetadata(text, p.Metadata)
+		}
 		metadata := len(text)
 		if size := metadata + len(p.Data); size > MaxEventBytes {
 			return nil, fmt.Errorf("event %d of %d has %d bytes of %d: %w", i, len(batch), size, MaxEventBytes, ErrTooLarge)

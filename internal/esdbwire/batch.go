@@ -29,12 +29,13 @@ func (s *service) BatchAppend(call streams.Streams_BatchAppendServer) error {
 	defer cancel()
 	b := &batches{
 		service: s, call: call, cancel: cancel, free: make(chan struct{}, maxInFlight),
-		open: map[events.ID]*batch{}, queues: map[string][]*batch{},
+		open: map[events.ID]*batch{}, queues: map[string][]*batch{}, idle: make(chan *batch),
 	}
 	err := b.receive(ctx)
 	if err != nil {
 		cancel()
 	}
+	close(b.idle)
 	b.work.Wait()
 	return answered(err, call.SetTrailer)
 }
@@ -59,6 +60,7 @@ type batches struct {
 	gathered int                  // bytes in open
 
 	work    sync.WaitGroup
+	idle    chan *batch // to those who wrote one and wait for another
 	sending sync.Mutex
 	mu      sync.Mutex
 	queues  map[string][]*batch // by stream, behind the one being written
@@ -145,12 +147,22 @@ func (b *batches) dispatch(ctx context.Context, one *batch) {
 		return
 	}
 	b.queues[one.stream] = nil
-	b.work.Go(func() {
+	select {
+	case b.idle <- one:
+	default:
+		b.work.Go(func() { b.writer(ctx, one) })
+	}
+}
+
+// writer writes a batch and those behind it, and then others as long as the call
+// lasts: one that is new has to grow its stack first.
+func (b *batches) writer(ctx context.Context, one *batch) {
+	for ; one != nil; one = <-b.idle {
 		for next := one; next != nil; next = b.next(next.stream) {
 			b.write(ctx, next)
 			<-b.free
 		}
-	})
+	}
 }
 
 func (b *batches) next(stream string) *batch {

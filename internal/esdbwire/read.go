@@ -2,6 +2,7 @@ package esdbwire
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"slices"
 	"strconv"
@@ -235,15 +236,7 @@ func (s *service) followAll(ctx context.Context, q *query, a *answer) error {
 	if err := f.begin(); err != nil {
 		return err
 	}
-	for batch, err := range store.Subscribe(ctx, s.log, after, asKept) {
-		if err != nil {
-			return err
-		}
-		if err := f.take(batch); err != nil {
-			return err
-		}
-	}
-	return nil
+	return f.follow(ctx, s.log, after, asKept)
 }
 
 // followStream confirms, and sends everything of a stream behind a revision for
@@ -264,20 +257,11 @@ func (s *service) followStream(ctx context.Context, q *query, a *answer) error {
 	if err != nil {
 		return err
 	}
-	f := &follower{answer: a, query: q, next: next, live: true}
+	f := &follower{answer: a, query: q, next: next, live: true, steady: true}
 	if err := a.caughtUp(); err != nil {
 		return err
 	}
-	for batch, err := range store.Subscribe(ctx, s.log, head, store.Filter{StreamPrefixes: []string{q.stored}, EncodedMetadata: true}) {
-		if err != nil {
-			return err
-		}
-		batch.Live = true // a stream has no part of its own to be behind with
-		if err := f.take(batch); err != nil {
-			return err
-		}
-	}
-	return nil
+	return f.follow(ctx, s.log, head, store.Filter{StreamPrefixes: []string{q.stored}, EncodedMetadata: true})
 }
 
 // history sends what a stream has, unless only news are wanted, and returns the
@@ -301,11 +285,12 @@ func (d *database) history(ctx context.Context, q *query, send func(*events.Reco
 	return next, nil
 }
 
-// follower sends batches of a subscription.
+// follower sends what a subscription sees.
 type follower struct {
 	*answer
 	query      *query
 	live       bool
+	steady     bool           // never said to be behind: a stream has no part of its own to be behind with
 	next       store.Revision // of a stream
 	considered uint64         // events since the last checkpoint
 }
@@ -317,19 +302,61 @@ func (f *follower) begin() error {
 	return f.caughtUp()
 }
 
-func (f *follower) take(batch store.Batch) error {
-	if f.live && !batch.Live {
-		f.live = false
-		if err := f.fellBehind(); err != nil {
+// follow sends what is behind a position, for ever. It does what store.Subscribe does,
+// without batches, which cost more than all else here.
+func (f *follower) follow(ctx context.Context, log Log, after events.Position, filter store.Filter) error {
+	for {
+		head, err := log.Wait(ctx, after)
+		if err != nil {
+			return err
+		}
+		if after, err = f.catchUp(log.ReadAll(ctx, after, filter), after); err != nil {
+			return err
+		}
+		if after.Compare(head) < 0 {
+			after = head
+		}
+		if err := f.reached(); err != nil {
 			return err
 		}
 	}
-	for i := range batch.Events {
-		if err := f.one(&batch.Events[i]); err != nil {
-			return err
+}
+
+// catchUp sends a sequence and returns how far it goes.
+func (f *follower) catchUp(sequence iter.Seq2[events.Recorded, error], after events.Position) (events.Position, error) {
+	n := 0
+	for e, err := range sequence {
+		if err != nil {
+			return after, err
+		}
+		if e.Position.Compare(after) <= 0 {
+			return after, fmt.Errorf("log went from position %s to %s", after, e.Position)
+		}
+		after = e.Position
+		if n++; n == store.SubscribeBatch {
+			if err := f.behind(); err != nil {
+				return after, err
+			}
+		}
+		if err := f.one(&e); err != nil {
+			return after, err
 		}
 	}
-	if f.live || !batch.Live {
+	return after, nil
+}
+
+// behind says that more came at a time than a live subscription has.
+func (f *follower) behind() error {
+	if !f.live || f.steady {
+		return nil
+	}
+	f.live = false
+	return f.fellBehind()
+}
+
+// reached says that the head was reached.
+func (f *follower) reached() error {
+	if f.live {
 		return nil
 	}
 	f.live = true

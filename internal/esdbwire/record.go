@@ -118,7 +118,7 @@ func textOrBytes(b []byte) (string, []byte) {
 // native is the event as one of Parley's.
 func (p *proposed) native() (events.Proposed, error) {
 	m, err := events.ParseMetadata(p.metadata)
-	if err == nil && string(events.AppendMetadata(nil, m)) != string(p.metadata) {
+	if err == nil && string(events.AppendMetadata(make([]byte, 0, len(p.metadata)), m)) != string(p.metadata) {
 		err = fmt.Errorf("it has fields that are none of Parley's")
 	}
 	if err != nil {
@@ -127,5 +127,5 @@ func (p *proposed) native() (events.Proposed, error) {
 	if p.contentType != contentTypeJSON {
 		return events.Proposed{}, badRequest("event %s has content type %.40q, not %s", p.id, p.contentType, contentTypeJSON)
 	}
-	return events.Proposed{ID: p.id, Type: p.kind, Data: p.data, Metadata: m}, nil
+	return events.Proposed{ID: p.id, Type: p.kind, Data: p.data, Metadata: m, EncodedMetadata: p.metadata}, nil
 }

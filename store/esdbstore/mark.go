@@ -12,6 +12,9 @@ import (
 	"github.com/parley-engine/parley/store"
 )
 
+// markSize is the length of a mark: 64 bits as hex digits.
+const markSize = 16
+
 // newMark tells the events of one append call from those of another with the same
 // ids. It goes into their metadata and is no part of what readers get.
 func newMark() string {

@@ -1,6 +1,7 @@
 package esdbstore
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
@@ -58,6 +59,7 @@ func (n internal) text(b []byte) string {
 // message is what a read sends: an event, how far it is, or that there is nothing.
 type message struct {
 	names internal
+	brief bool // of an event only id, place and mark are wanted
 
 	isEvent  bool
 	recorded events.Recorded
@@ -174,15 +176,34 @@ func (m *message) eventField(number protowire.Number, n uint64, v []byte) error 
 	case eventProperties:
 		return m.parseProperty(v)
 	case eventMetadata:
+		if m.brief {
+			if mark, plain := markIn(v); plain {
+				m.mark = mark
+				return nil
+			}
+		}
 		var err error
 		if e.Metadata, err = events.ParseMetadata(v); err != nil {
 			m.failed = fmt.Errorf("event %s of the database is none of Parley's: %w", e.ID, err)
 		}
 		m.mark, e.Metadata.Append = e.Metadata.Append, ""
 	case eventData:
-		e.Data = append([]byte{}, v...)
+		if !m.brief {
+			e.Data = append([]byte{}, v...)
+		}
 	}
 	return nil
+}
+
+// markIn finds the mark where our own metadata have it: at their end.
+func markIn(metadata []byte) (mark string, plain bool) {
+	const key = `,"append":"`
+	at := bytes.LastIndex(metadata, []byte(key))
+	if at < 0 {
+		return "", false
+	}
+	value, plain := bytes.CutSuffix(metadata[at+len(key):], []byte(`"}`))
+	return string(value), plain && len(value) == markSize
 }
 
 func (m *message) parseID(b []byte) error {

@@ -188,6 +188,7 @@ func (n *news) subscribe(ctx context.Context, fine func()) error {
 		return err
 	}
 	defer r.close()
+	r.brief = true
 	for {
 		m, err := r.next()
 		if errors.Is(err, errDone) {

@@ -24,6 +24,7 @@ type reader struct {
 	call   grpc.ClientStream
 	cancel func()
 	names  internal
+	brief  bool // messages say of events only what they are and where
 }
 
 func (s *Store) open(ctx context.Context, used *link, q *streams.ReadReq_Options) (*reader, error) {
@@ -46,7 +47,7 @@ func (r *reader) close() { r.cancel() }
 
 // next returns the next message, or errDone.
 func (r *reader) next() (*message, error) {
-	m := &message{names: r.names}
+	m := &message{names: r.names, brief: r.brief}
 	err := r.call.RecvMsg(m)
 	switch {
 	case errors.Is(err, io.EOF):

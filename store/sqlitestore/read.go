@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"sync"
 
 	"zombiezen.com/go/sqlite"
 
@@ -25,6 +26,9 @@ type chunk struct {
 	bytes  int
 }
 
+// lists lends the lists of chunks: followers read a few events at a time, all the time.
+var lists = sync.Pool{New: func() any { return new([]events.Recorded) }}
+
 func (c *chunk) full() bool { return len(c.events) >= chunkEvents || c.bytes >= chunkBytes }
 
 // add reads the current row into the chunk.
@@ -40,9 +44,10 @@ func (c *chunk) add(s *scanner, stmt *sqlite.Stmt, encoded bool) error {
 // that there is no more. No connection is held while the consumer works.
 func inChunks(ctx context.Context, p *pool, read func(*reader, *chunk) (more bool, err error)) iter.Seq2[events.Recorded, error] {
 	return func(yield func(events.Recorded, error) bool) {
-		var c chunk
+		list := lists.Get().(*[]events.Recorded)
+		defer lists.Put(list)
 		for more := true; more; {
-			c = chunk{events: c.events[:0]}
+			c := chunk{events: (*list)[:0]}
 			err := p.with(ctx, func(r *reader) (err error) {
 				more, err = read(r, &c)
 				return err
@@ -51,7 +56,10 @@ func inChunks(ctx context.Context, p *pool, read func(*reader, *chunk) (more boo
 				yield(events.Recorded{}, err)
 				return
 			}
-			if !yieldAll(ctx, c.events, yield) {
+			*list = c.events
+			done := !yieldAll(ctx, c.events, yield)
+			clear(c.events)
+			if done {
 				return
 			}
 		}
