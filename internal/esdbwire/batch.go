@@ -68,7 +68,8 @@ type batches struct {
 
 func (b *batches) receive(ctx context.Context) error {
 	for {
-		m, err := b.call.Recv()
+		m := new(batchRequest)
+		err := b.call.RecvMsg(m)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -92,8 +93,8 @@ func (b *batches) receive(ctx context.Context) error {
 }
 
 // gather adds a message to its batch, which is returned when it was the last.
-func (b *batches) gather(m *streams.BatchAppendReq) (*batch, error) {
-	id, err := parseID(m.GetCorrelationId())
+func (b *batches) gather(m *batchRequest) (*batch, error) {
+	id, err := parseID(m.rest.GetCorrelationId())
 	if err != nil {
 		return nil, err
 	}
@@ -102,22 +103,18 @@ func (b *batches) gather(m *streams.BatchAppendReq) (*batch, error) {
 		if len(b.open) == maxInFlight {
 			return nil, badRequest("more than %d batches are not complete", maxInFlight)
 		}
-		one = &batch{correlation: m.GetCorrelationId(), options: m.GetOptions()}
-		one.stream, one.failed = streamName(m.GetOptions().GetStreamIdentifier())
-		if !m.GetIsFinal() {
+		one = &batch{correlation: m.rest.GetCorrelationId(), options: m.rest.GetOptions()}
+		one.stream, one.failed = streamName(m.rest.GetOptions().GetStreamIdentifier())
+		if !m.rest.GetIsFinal() {
 			b.open[id] = one
 		}
 	}
 	before := one.size
-	for _, event := range m.GetProposedMessages() {
-		if one.failed == nil {
-			one.add(event)
-		}
-	}
+	one.add(m)
 	if b.gathered += one.size - before; b.gathered > maxGathered {
 		return nil, tooLarge()
 	}
-	if !m.GetIsFinal() {
+	if !m.rest.GetIsFinal() {
 		return nil, nil
 	}
 	b.gathered -= one.size
@@ -125,16 +122,19 @@ func (b *batches) gather(m *streams.BatchAppendReq) (*batch, error) {
 	return one, nil
 }
 
-func (one *batch) add(event *streams.BatchAppendReq_ProposedMessage) {
-	p, err := proposedOf(event)
-	one.size += p.size()
+func (one *batch) add(m *batchRequest) {
+	if one.failed != nil {
+		return
+	}
+	for i := range m.events {
+		one.size += m.events[i].size()
+	}
+	one.events = append(one.events, m.events...)
 	switch {
-	case err != nil:
-		one.failed = err
-	case one.size > maxAppend || len(one.events) == store.MaxBatch:
+	case m.failed != nil:
+		one.failed, one.events = m.failed, nil
+	case one.size > maxAppend || len(one.events) > store.MaxBatch:
 		one.failed, one.events = tooLarge(), nil
-	default:
-		one.events = append(one.events, p)
 	}
 }
 

@@ -11,8 +11,8 @@ import (
 	_ "google.golang.org/grpc/encoding/proto" // registers the codec that ours wraps
 )
 
-// codec is the ordinary one, but for events that are read: these are put together by
-// hand, because a log is read by the million.
+// codec is the ordinary one, but for events that are read, and those of batches: these
+// are put together and taken apart by hand, because a log is read by the million.
 type codec struct{}
 
 var ordinary = encoding.GetCodecV2("proto")
@@ -30,7 +30,12 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 }
 
 // Unmarshal implements encoding.CodecV2.
-func (codec) Unmarshal(data mem.BufferSlice, v any) error { return ordinary.Unmarshal(data, v) }
+func (codec) Unmarshal(data mem.BufferSlice, v any) error {
+	if r, ok := v.(*batchRequest); ok {
+		return r.decode(data.Materialize())
+	}
+	return ordinary.Unmarshal(data, v)
+}
 
 // Name implements encoding.CodecV2.
 func (codec) Name() string { return "proto" }

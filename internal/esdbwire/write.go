@@ -102,28 +102,24 @@ func expectationOf(o options) expectation {
 	return expectation{revision: store.Revision(min(o.GetRevision(), uint64(store.End)-1))}
 }
 
-// message is an event on its way in, of either append.
-type message interface {
-	GetId() *shared.UUID
-	GetMetadata() map[string]string
-	GetCustomMetadata() []byte
-	GetData() []byte
+var errNoType = &refusal{
+	code: codes.InvalidArgument, text: "an event needs type and content-type", name: "missing-required-metadata-property",
+	with: []string{"required-metadata-properties", "type,content-type"}, details: &shared.BadRequest{Message: "type and content-type"},
 }
 
-func proposedOf(m message) (proposed, error) {
+func proposedOf(m *streams.AppendReq_ProposedMessage) (proposed, error) {
 	p := proposed{metadata: m.GetCustomMetadata(), data: m.GetData()}
 	var there, typed bool
 	p.kind, there = m.GetMetadata()["type"]
 	if p.contentType, typed = m.GetMetadata()["content-type"]; !there || !typed {
-		return p, &refusal{
-			code: codes.InvalidArgument, text: "an event needs type and content-type", name: "missing-required-metadata-property",
-			with: []string{"required-metadata-properties", "type,content-type"}, details: &shared.BadRequest{Message: "type and content-type"},
-		}
+		return p, errNoType
 	}
 	var err error
 	p.id, err = parseID(m.GetId())
 	return p, err
 }
+
+var errNoID = badRequest("an event needs an id")
 
 func parseID(id *shared.UUID) (events.ID, error) {
 	var out events.ID
@@ -136,7 +132,7 @@ func parseID(id *shared.UUID) (events.ID, error) {
 	}
 	parsed, err := uuid.Parse(id.GetString_())
 	if err != nil {
-		return out, badRequest("an event needs an id: %v", err)
+		return out, errNoID
 	}
 	return events.ID(parsed), nil
 }

@@ -13,8 +13,6 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/store"
@@ -68,39 +66,6 @@ func (s *Store) write(ctx context.Context, stream string, expected store.Revisio
 		return err
 	})
 	return appended, err
-}
-
-// chunk bounds the bytes of one message of a batch.
-const chunk = 512 << 10
-
-// request is a batch as messages. They have no correlation yet.
-func request(stream string, expected store.Revision, batch []store.Encoded) []*streams.BatchAppendReq {
-	options := &streams.BatchAppendReq_Options{
-		StreamIdentifier: &shared.StreamIdentifier{StreamName: []byte(stream)},
-		DeadlineOption:   &streams.BatchAppendReq_Options_Deadline{Deadline: durationpb.New(serverDeadline)},
-	}
-	if expected == store.NoStream {
-		options.ExpectedStreamPosition = &streams.BatchAppendReq_Options_NoStream{NoStream: &emptypb.Empty{}}
-	} else {
-		options.ExpectedStreamPosition = &streams.BatchAppendReq_Options_StreamPosition{StreamPosition: uint64(expected)}
-	}
-	last := &streams.BatchAppendReq{Options: options}
-	messages := []*streams.BatchAppendReq{last}
-	size := 0
-	for i := range batch {
-		e := &batch[i]
-		if size > chunk {
-			last, size = &streams.BatchAppendReq{}, 0
-			messages = append(messages, last)
-		}
-		size += len(e.Metadata) + len(e.Data)
-		last.ProposedMessages = append(last.ProposedMessages, &streams.BatchAppendReq_ProposedMessage{
-			Id: structured(e.ID), Metadata: map[string]string{"type": e.Type, "content-type": "application/json"},
-			CustomMetadata: []byte(e.Metadata), Data: []byte(e.Data),
-		})
-	}
-	last.IsFinal = true
-	return messages
 }
 
 // serverDeadline is how long the server may take for a batch.
@@ -167,7 +132,7 @@ type batchWriter struct {
 type batchCall struct {
 	stream  streams.Streams_BatchAppendClient
 	cancel  func()
-	outbox  chan []*streams.BatchAppendReq
+	outbox  chan []*batchMessage
 	broken  chan struct{} // closed when nothing more is sent or answered
 	reason  error         // why; set before broken is closed
 	mu      sync.Mutex
@@ -175,7 +140,7 @@ type batchCall struct {
 }
 
 // send sends one batch and waits for its answer.
-func (w *batchWriter) send(ctx context.Context, messages []*streams.BatchAppendReq) (*streams.BatchAppendResp, error) {
+func (w *batchWriter) send(ctx context.Context, messages []*batchMessage) (*streams.BatchAppendResp, error) {
 	call, err := w.open()
 	if err != nil {
 		return nil, err
@@ -183,7 +148,7 @@ func (w *batchWriter) send(ctx context.Context, messages []*streams.BatchAppendR
 	key := events.ID(uuid.New())
 	correlation, answer := structured(key), make(chan *streams.BatchAppendResp, 1)
 	for _, m := range messages {
-		m.CorrelationId = correlation
+		m.head.CorrelationId = correlation
 	}
 	call.expect(key, answer)
 	defer call.expect(key, nil)
@@ -245,13 +210,13 @@ func (w *batchWriter) open() (*batchCall, error) {
 		}
 	}
 	ctx, cancel := context.WithCancel(w.links.outgoing(context.Background()))
-	stream, err := streams.NewStreamsClient(w.conn).BatchAppend(ctx)
+	stream, err := streams.NewStreamsClient(w.conn).BatchAppend(ctx, grpc.ForceCodecV2(codec{}))
 	if err != nil {
 		cancel()
 		return nil, judge(err, nil)
 	}
 	c := &batchCall{
-		stream: stream, cancel: cancel, outbox: make(chan []*streams.BatchAppendReq, 64),
+		stream: stream, cancel: cancel, outbox: make(chan []*batchMessage, 64),
 		broken: make(chan struct{}), answers: map[events.ID]chan *streams.BatchAppendResp{},
 	}
 	w.call = c
@@ -293,7 +258,7 @@ func (c *batchCall) transmit() {
 		select {
 		case messages := <-c.outbox:
 			for _, m := range messages {
-				if c.stream.Send(m) != nil {
+				if c.stream.SendMsg(m) != nil {
 					c.cancel() // the receiver learns why
 					return
 				}

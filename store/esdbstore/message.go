@@ -16,14 +16,19 @@ import (
 	"github.com/parley-engine/parley/events"
 )
 
-// codec is the ordinary one, but for the messages of a read: these are taken apart
-// by hand, because a log is read by the million.
+// codec is the ordinary one, but for the messages of a read and for batches: these are
+// taken apart and put together by hand, because a log is read by the million.
 type codec struct{}
 
 var ordinary = encoding.GetCodecV2("proto")
 
 // Marshal implements encoding.CodecV2.
-func (codec) Marshal(v any) (mem.BufferSlice, error) { return ordinary.Marshal(v) }
+func (codec) Marshal(v any) (mem.BufferSlice, error) {
+	if m, ok := v.(*batchMessage); ok {
+		return m.marshal()
+	}
+	return ordinary.Marshal(v)
+}
 
 // Name implements encoding.CodecV2.
 func (codec) Name() string { return "proto" }
