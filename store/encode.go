@@ -77,7 +77,7 @@ func encode(batch []events.Proposed) ([]Encoded, error) {
 
 func checkShape(stream string, expected Revision, batch []events.Proposed) error {
 	switch {
-	case !validName(stream):
+	case !ValidName(stream):
 		return fmt.Errorf("stream name %.40q is empty, too long or not plain text: %w", stream, ErrInvalid)
 	case expected < NoStream || expected == End:
 		return fmt.Errorf("expected revision %d: %w", expected, ErrInvalid)
@@ -94,7 +94,7 @@ func checkEvents(batch []events.Proposed) error {
 		if p.ID.IsZero() {
 			return fmt.Errorf("event %d has no id: %w", i, ErrInvalid)
 		}
-		if !validName(p.Type) {
+		if !ValidName(p.Type) {
 			return fmt.Errorf("type %.40q of event %d is empty, too long or not plain text: %w", p.Type, i, ErrInvalid)
 		}
 	}
@@ -104,9 +104,9 @@ func checkEvents(batch []events.Proposed) error {
 	return nil
 }
 
-// validName admits printable UTF-8, so that a name is the same in every backend
-// and every tool.
-func validName(s string) bool {
+// ValidName reports whether a stream or a type may have that name: printable UTF-8 of
+// at most MaxName bytes, so that a name is the same in every backend and every tool.
+func ValidName(s string) bool {
 	if s == "" || len(s) > MaxName || !utf8.ValidString(s) {
 		return false
 	}

@@ -43,8 +43,8 @@ func (n groupName) parked() string     { return groupMark + n.String() + "-parke
 
 func (n groupName) check() error {
 	longest := store.MaxName - len(foreignPrefix) - len(metastreamMark)
-	if n.Group == "" || len(n.checkpoint()) > longest {
-		return badRequest("a group needs a name; with its stream's it takes %d bytes", longest-len(groupMark)-len("::-checkpoint"))
+	if n.Group == "" || len(n.checkpoint()) > longest || !store.ValidName(n.String()) {
+		return badRequest("a group needs a name of plain text; with its stream's it takes %d bytes", longest-len(groupMark)-len("::-checkpoint"))
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/parley-engine/parley/events"
@@ -20,12 +21,8 @@ func (d *database) progress(ctx context.Context, c *groupConfig) (place, error) 
 		return place{}, err
 	}
 	text := c.After
-	if r != nil {
-		var kept any
-		if err := json.Unmarshal(r.data, &kept); err != nil {
-			return place{}, fmt.Errorf("checkpoint %d of %s: %w", r.revision, c.groupName, err)
-		}
-		text = fmt.Sprint(kept)
+	if r != nil { // a number, or text in quotes
+		text = strings.Trim(string(r.data), `"`)
 	}
 	at, err := c.place(text)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
@@ -148,9 +149,21 @@ func answered(err error, trailer func(metadata.MD)) error {
 	}
 	r := known(err)
 	if r.name != "" {
-		trailer(metadata.Pairs(append([]string{"exception", r.name}, r.with...)...))
+		pairs := []string{"exception", r.name}
+		for _, text := range r.with {
+			pairs = append(pairs, strings.Map(printable, text))
+		}
+		trailer(metadata.Pairs(pairs...))
 	}
 	return status.Error(r.code, r.text)
+}
+
+// printable is what a trailer can hold of a name.
+func printable(c rune) rune {
+	if c < ' ' || c > '~' {
+		return '?'
+	}
+	return c
 }
 
 // batchStatus is the error of one batch.

@@ -3,6 +3,7 @@ package esdbwire_test
 import (
 	"context"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -326,7 +327,9 @@ func TestGroupsThatMakeNoSenseAreRefused(t *testing.T) {
 	} {
 		require.Error(t, c.CreatePersistentSubscription(t.Context(), ch, group, streamOptions(change)), name)
 	}
-	require.Error(t, c.CreatePersistentSubscription(t.Context(), ch, "", streamOptions(nil)))
+	for _, name := range []string{"", "a\nb", "a\xff", strings.Repeat("x", 600)} {
+		require.Error(t, c.CreatePersistentSubscription(t.Context(), ch, name, streamOptions(nil)))
+	}
 	filter := &esdb.SubscriptionFilter{Type: esdb.EventFilterType, Regex: "(?=x)"}
 	require.Error(t, c.CreatePersistentSubscriptionToAll(t.Context(), group, esdb.PersistentAllSubscriptionOptions{Filter: filter}))
 	head, err := log.Head(t.Context())
@@ -380,6 +383,23 @@ func TestCallsForGroupsThatAreNone(t *testing.T) {
 	require.ErrorContains(t, first(&persistent.ReadReq{Content: &persistent.ReadReq_Options_{Options: options}}), "buffer size is 0")
 	options.BufferSize = 1
 	require.ErrorContains(t, first(&persistent.ReadReq{Content: &persistent.ReadReq_Options_{Options: options}}), "ack or nack")
+}
+
+// Names that no header can hold are no reason to break the connection.
+func TestNamesMayBeOfAnyLanguage(t *testing.T) {
+	c := writable(t, memstore.New())
+	const stream = "bestellung-Grüße 1"
+	_, err := put2(t, c, stream, esdb.NoStream{}, event("placed", "{}"))
+	require.NoError(t, err)
+	_, err = c.DeleteStream(t.Context(), stream, esdb.DeleteStreamOptions{ExpectedRevision: esdb.Revision(7)})
+	require.ErrorContains(t, err, "FailedPrecondition")
+	_, err = c.GetPersistentSubscriptionInfo(t.Context(), stream, "Prüfer", esdb.GetPersistentSubscriptionOptions{})
+	requireCode(t, esdb.ErrorCodeResourceNotFound, err)
+	require.NoError(t, c.CreatePersistentSubscription(t.Context(), stream, "Prüfer", streamOptions(nil)))
+	s, err := c.SubscribeToPersistentSubscription(t.Context(), stream, "Prüfer", esdb.SubscribeToPersistentSubscriptionOptions{})
+	require.NoError(t, err)
+	take(t, s, 1)
+	require.NoError(t, s.Close())
 }
 
 func TestLinksComeWithWhatTheyStandFor(t *testing.T) {
