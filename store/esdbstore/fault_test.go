@@ -281,7 +281,7 @@ func TestConnectionsThatBreak(t *testing.T) {
 	url, end := serve(t, behind)
 	t.Cleanup(func() { end(); require.NoError(t, behind.Close()) })
 	target := strings.TrimSuffix(strings.TrimPrefix(url, "esdb://"), "?tls=false")
-	proxy, cut := breaking(t, target)
+	proxy, cut := breaking(t, target, 0)
 	log, err := esdbstore.Open(t.Context(), "esdb://"+proxy+"?tls=false", nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, log.Close()) })
@@ -297,8 +297,40 @@ func TestConnectionsThatBreak(t *testing.T) {
 	stop(l.end(t))
 }
 
-// breaking is a way to an address that breaks when it is told to.
-func breaking(t *testing.T, target string) (address string, cut func()) {
+// A server that is slow, 300 ms for a question and its answer and little at a
+// time, is waited for, and whoever has no time for it is not held.
+func TestASlowServer(t *testing.T) {
+	behind := overSQLite(t, t.TempDir())
+	url, end := serve(t, behind)
+	t.Cleanup(func() { end(); require.NoError(t, behind.Close()) })
+	proxy, _ := breaking(t, strings.TrimSuffix(strings.TrimPrefix(url, "esdb://"), "?tls=false"), 150*time.Millisecond)
+	log, err := esdbstore.Open(t.Context(), "esdb://"+proxy+"?tls=false", nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, log.Close()) })
+	stop := follow(t, log)
+	l := &load{log: log}
+	l.start(3)
+	_, err = log.Wait(t.Context(), events.At(12))
+	require.NoError(t, err)
+	requirePunctual(t, log)
+	stop(l.end(t))
+}
+
+// slowly copies a little at a time, and each of it after a while.
+func slowly(out io.Writer, in io.Reader, pace time.Duration) {
+	b := make([]byte, 16<<10)
+	for {
+		n, err := in.Read(b)
+		<-time.After(pace)
+		if _, failed := out.Write(b[:n]); err != nil || failed != nil {
+			return
+		}
+	}
+}
+
+// breaking is a way to an address that breaks when it is told to; pace is what it takes
+// for anything to get through.
+func breaking(t *testing.T, target string, pace time.Duration) (address string, cut func()) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	var mu sync.Mutex
@@ -326,8 +358,8 @@ func breaking(t *testing.T, target string) (address string, cut func()) {
 			}
 			keep(in)
 			keep(out)
-			copies.Go(func() { _, _ = io.Copy(out, in); _ = out.Close() })
-			copies.Go(func() { _, _ = io.Copy(in, out); _ = in.Close() })
+			copies.Go(func() { slowly(out, in, pace); _ = out.Close() })
+			copies.Go(func() { slowly(in, out, pace); _ = in.Close() })
 		}
 	})
 	t.Cleanup(func() { _ = listener.Close(); cut(); copies.Wait() })
