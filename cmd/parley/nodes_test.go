@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"net"
 	"os"
 	"path/filepath"
@@ -198,9 +199,23 @@ func (c *cluster) tell() {
 	}
 }
 
-func (c *cluster) create(client *bus.Client, n int) (sids []string) {
-	for i := range n {
-		sid := fmt.Sprintf("CH%032x", i+1)
+// partitions is how many parts the durable door has.
+const partitions = 32
+
+// create makes a conversation in every partition. Otherwise a node could have only such
+// as nobody writes to: those of a killed node that are idle are free the longest, so
+// they are what a newcomer finds.
+func (c *cluster) create(client *bus.Client) (sids []string) {
+	of := map[uint32]bool{}
+	for i := 1; len(of) < partitions; i++ {
+		sid := fmt.Sprintf("CH%032x", i)
+		h := fnv.New32a() // as the broker divides
+		_, _ = h.Write([]byte(sid))
+		part := h.Sum32() % partitions
+		if of[part] {
+			continue
+		}
+		of[part] = true
 		require.NoError(c.t, c.insist(c.t.Context(), client, engine.Command{
 			ID: events.NameID("create" + sid), Type: "conversation.create", Aggregate: sid, Actor: events.Actor{Kind: events.ActorSystem}, Body: []byte(`{}`),
 		}))
@@ -219,7 +234,7 @@ func TestNodesShareALog(t *testing.T) {
 	c := newCluster(t)
 	one, two := c.node("one"), c.node("two")
 	client := c.client()
-	conversations := c.create(client, 24)
+	conversations := c.create(client)
 	each := 0
 	stage := func(what string, n int, meanwhile func()) {
 		t.Helper()
