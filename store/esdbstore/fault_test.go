@@ -261,9 +261,9 @@ func TestAServerThatComesAndGoes(t *testing.T) {
 		d.start(address)
 		requireBack(t, log, 5*time.Second)
 	}
-	frozen := 3 * time.Second
-	if os.Getenv("PARLEY_TEST_SLOW") != "" {
-		frozen = 30 * time.Second
+	frozen := 30 * time.Second
+	if testing.Short() {
+		frozen = 3 * time.Second
 	}
 	d.signal(syscall.SIGSTOP)
 	woken := make(chan struct{})
