@@ -43,7 +43,7 @@ type source struct {
 }
 
 // ErrNoReadModels says that the folder holds no read models of this version.
-var ErrNoReadModels = errors.New("there are no read models yet; start the server or run \"parley projection rebuild\"")
+var ErrNoReadModels = errors.New("there are no read models yet; start the server or run \"parley projection rebuild " + Name + "\"")
 
 // OpenReadOnly answers queries from the folder whether or not a server runs on
 // it. It sees the generation that is live at the time of the call. Close it.
