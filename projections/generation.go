@@ -183,6 +183,17 @@ func writeMark(conn *sqlite.Conn, m mark) error {
 		&sqlitex.ExecOptions{Args: []any{int64(m.position.Commit), int64(m.position.Prepare), m.event, recorded, id}})
 }
 
+// take folds the next event of a generation that is being filled.
+func (g *generation) take(d decoded) error {
+	err := g.fold.apply(g.mark.event+1, d.recorded, d.event)
+	if err == nil {
+		g.mark = mark{
+			position: d.recorded.Position, event: g.mark.event + 1, recorded: stored(d.recorded.Recorded), id: d.recorded.ID,
+		}
+	}
+	return err
+}
+
 // goLive ends the filling of a new file: indexes are made, the file is synced
 // and from here on it is a journalled database.
 func (g *generation) goLive(limit int) error {

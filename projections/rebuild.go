@@ -209,13 +209,11 @@ func (b *rebuild) foldAll(log iter.Seq2[decoded, error]) error {
 	g := b.next
 	for d, err := range log {
 		if err == nil {
-			err = g.fold.apply(g.mark.event+1, d.recorded, d.event)
+			err = g.take(d)
 		}
 		if err != nil {
 			return eventError(d.recorded, err)
 		}
-		g.mark = mark{position: d.recorded.Position, event: g.mark.event + 1,
-			recorded: stored(d.recorded.Recorded), id: d.recorded.ID}
 		if g.mark.event%tellEvery == 0 {
 			b.tell(Filling)
 		}

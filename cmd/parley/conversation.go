@@ -42,16 +42,18 @@ var conversationView = view[shownConversation]{
 func conversationGet() *cobra.Command {
 	c := &cobra.Command{
 		Use: "get CH…|UNIQUE_NAME", Short: "Show one conversation", Args: oneArgument("conversation"),
-		Example: "  parley conversation get order-1042 -o json",
+		Example: "  parley conversation get order-1042 -o json\n  parley conversation get order-1042 --as-of 2026-11-25",
 	}
-	flags, service := addReadFlags(c), serviceFlag(c)
+	flags, service, asOf := addReadFlags(c), serviceFlag(c), asOfFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return withReading(c.Context(), *flags.data, func(r *reading) error {
-			found, err := r.queries.Conversation(c.Context(), r.anyOr(*service, args[0]), args[0])
-			if err != nil {
-				return err
-			}
-			return showOne(c.OutOrStdout(), *flags.output, conversationView, shown(found))
+			return r.at(c.Context(), *asOf, *service, args[0], func(q *projections.Queries, service, ref string) error {
+				found, err := q.Conversation(c.Context(), service, ref)
+				if err != nil {
+					return err
+				}
+				return showOne(c.OutOrStdout(), *flags.output, conversationView, shown(found))
+			})
 		})
 	}
 	return c
@@ -150,13 +152,9 @@ func conversationTimeline() *cobra.Command {
 	flags, service := addReadFlags(c), serviceFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return withReading(c.Context(), *flags.data, func(r *reading) error {
-			sid := args[0]
-			if r.anyOr(*service, sid) != "" {
-				found, err := r.queries.Conversation(c.Context(), r.in(*service), sid)
-				if err != nil {
-					return err
-				}
-				sid = found.Sid
+			sid, err := r.sidOf(c.Context(), *service, args[0])
+			if err != nil {
+				return err
 			}
 			return r.timeline(c, *flags.output, sid)
 		})

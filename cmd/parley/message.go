@@ -40,16 +40,18 @@ func delivery(d *projections.Delivery) string {
 func messageList() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list CH…|UNIQUE_NAME", Short: "List a conversation's messages by index", Args: oneArgument("conversation"),
-		Example: "  parley message list order-1042 --desc --limit 10",
+		Example: "  parley message list order-1042 --desc --limit 10\n  parley message list order-1042 --as-of 2026-11-25T16:00:00Z",
 	}
 	flags, service, limit := addReadFlags(c), serviceFlag(c), limitFlag(c)
-	descending := c.Flags().Bool("desc", false, "newest first")
+	descending, asOf := c.Flags().Bool("desc", false, "newest first"), asOfFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return withReading(c.Context(), *flags.data, func(r *reading) error {
-			return show(c.OutOrStdout(), *flags.output, messageView, func(yield func(projections.Message) error) error {
-				return pages(*limit, func(p projections.Page) (projections.List[projections.Message], error) {
-					return r.queries.Messages(c.Context(), r.anyOr(*service, args[0]), args[0], *descending, p)
-				}, yield)
+			return r.at(c.Context(), *asOf, *service, args[0], func(q *projections.Queries, service, ref string) error {
+				return show(c.OutOrStdout(), *flags.output, messageView, func(yield func(projections.Message) error) error {
+					return pages(*limit, func(p projections.Page) (projections.List[projections.Message], error) {
+						return q.Messages(c.Context(), service, ref, *descending, p)
+					}, yield)
+				})
 			})
 		})
 	}

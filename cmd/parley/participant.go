@@ -22,13 +22,16 @@ var participantView = view[projections.Participant]{
 
 func participantList() *cobra.Command {
 	c := &cobra.Command{Use: "list CH…|UNIQUE_NAME", Short: "List a conversation's participants", Args: oneArgument("conversation")}
-	flags, service, limit := addReadFlags(c), serviceFlag(c), limitFlag(c)
+	c.Example = "  parley participant list order-1042\n  parley participant list order-1042 --as-of 1042"
+	flags, service, limit, asOf := addReadFlags(c), serviceFlag(c), limitFlag(c), asOfFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return withReading(c.Context(), *flags.data, func(r *reading) error {
-			return show(c.OutOrStdout(), *flags.output, participantView, func(yield func(projections.Participant) error) error {
-				return pages(*limit, func(p projections.Page) (projections.List[projections.Participant], error) {
-					return r.queries.Participants(c.Context(), r.anyOr(*service, args[0]), args[0], p)
-				}, yield)
+			return r.at(c.Context(), *asOf, *service, args[0], func(q *projections.Queries, service, ref string) error {
+				return show(c.OutOrStdout(), *flags.output, participantView, func(yield func(projections.Participant) error) error {
+					return pages(*limit, func(p projections.Page) (projections.List[projections.Participant], error) {
+						return q.Participants(c.Context(), service, ref, p)
+					}, yield)
+				})
 			})
 		})
 	}

@@ -1,0 +1,65 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+
+	"github.com/parley-engine/parley/events"
+)
+
+// Past answers queries about streams as they once were. Close it.
+type Past struct {
+	*Queries
+	dir string
+}
+
+// AsOf folds a part of the log, as it folds the whole of it for the read models, into a
+// file of its own that goes with Close. What of a stream comes behind the moment in
+// question must not be in the history.
+func AsOf(ctx context.Context, history iter.Seq2[events.Recorded, error]) (past *Past, err error) {
+	dir, err := os.MkdirTemp("", "parley-past-")
+	if err != nil {
+		return nil, fmt.Errorf("look at the past: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	path := filepath.Join(dir, "past.db")
+	if err := foldInto(ctx, path, history); err != nil {
+		return nil, err
+	}
+	queries, err := newQueries(path, 1)
+	if err != nil {
+		return nil, err
+	}
+	return &Past{queries, dir}, nil
+}
+
+// pastRows are the rows kept in memory while the past is folded.
+const pastRows = 1 << 20
+
+func foldInto(ctx context.Context, path string, history iter.Seq2[events.Recorded, error]) error {
+	g, err := newGeneration(path, pastRows, true)
+	if err != nil {
+		return err
+	}
+	for d, err := range decodeInParallel(ctx, history) {
+		if err == nil {
+			err = g.take(d)
+		}
+		if err != nil {
+			return errors.Join(eventError(d.recorded, err), g.close())
+		}
+	}
+	// It need not survive anything, so it stays as it was filled.
+	return errors.Join(g.fold.goLive(pastRows), writeMark(g.conn, g.mark), g.close())
+}
+
+// Close releases and removes the file.
+func (p *Past) Close() error { return errors.Join(p.Queries.Close(), os.RemoveAll(p.dir)) }
