@@ -61,5 +61,42 @@ func foldInto(ctx context.Context, path string, history iter.Seq2[events.Recorde
 	return errors.Join(g.fold.goLive(pastRows), writeMark(g.conn, g.mark), g.close())
 }
 
+// Trace folds a conversation's history and calls seen after each event with what the
+// conversation was before and after; zero where there was none.
+func Trace(ctx context.Context, sid string, history iter.Seq2[events.Recorded, error], seen func(e *events.Recorded, before, after Conversation) error) (err error) {
+	g, err := newGeneration(":memory:", pastRows, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, g.close()) }()
+	var before Conversation
+	for d, err := range decodeInParallel(ctx, history) {
+		if err == nil {
+			err = g.take(d)
+		}
+		if err != nil {
+			return eventError(d.recorded, err)
+		}
+		after, err := g.fold.conversation(sid)
+		if err == nil {
+			err = seen(d.recorded, before, after)
+		}
+		if err != nil {
+			return err
+		}
+		before = after
+	}
+	return nil
+}
+
+// conversation returns a row; zero when there is none.
+func (f *fold) conversation(sid string) (Conversation, error) {
+	row, err := f.conversations.get(sid)
+	if err != nil || row == nil {
+		return Conversation{}, err
+	}
+	return row.row, nil
+}
+
 // Close releases and removes the file.
 func (p *Past) Close() error { return errors.Join(p.Queries.Close(), os.RemoveAll(p.dir)) }

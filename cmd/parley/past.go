@@ -68,13 +68,16 @@ func (r *reading) at(ctx context.Context, when, service, ref string, look func(q
 	return err
 }
 
-// moment reads which conversation is meant, and when.
+// moment reads which conversation is meant, and when; now unless it is said.
 func (r *reading) moment(ctx context.Context, when, service, ref string) (p point, sid string, err error) {
-	if p, err = parsePoint(when); err != nil {
-		return p, "", err
-	}
 	head, err := r.log.Head(ctx)
 	if err != nil {
+		return p, "", err
+	}
+	if when == "" {
+		when = head.String()
+	}
+	if p, err = parsePoint(when); err != nil {
 		return p, "", err
 	}
 	if p.position.Compare(head) > 0 {
