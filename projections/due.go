@@ -28,6 +28,10 @@ func (d Due) Next() time.Time {
 	return d.dateClosed()
 }
 
+// Transitions are the instants at which timers make the conversation inactive and
+// closed unless something happens before; zero for what they will not do.
+func (d Due) Transitions() (inactive, closed time.Time) { return d.dateInactive(), d.dateClosed() }
+
 func (d Due) dateInactive() time.Time {
 	if d.State != events.StateActive || d.InactiveAfter == 0 {
 		return time.Time{}

@@ -47,14 +47,7 @@ each field that differs, and for what came or went.`,
 			if err != nil {
 				return err
 			}
-			return show(c.OutOrStdout(), *flags.output, differenceView, func(yield func(difference) error) error {
-				for _, d := range differences {
-					if err := yield(d); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
+			return show(c.OutOrStdout(), *flags.output, differenceView, each(differences))
 		})
 	}
 	return c

@@ -85,14 +85,7 @@ those of "parley conversation get -o json".`,
 			if err != nil {
 				return err
 			}
-			return show(c.OutOrStdout(), *flags.output, causeView, func(yield func(cause) error) error {
-				for _, one := range causes {
-					if err := yield(one); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
+			return show(c.OutOrStdout(), *flags.output, causeView, each(causes))
 		})
 	}
 	return c
