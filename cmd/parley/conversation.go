@@ -15,7 +15,7 @@ import (
 
 func conversationCommand() *cobra.Command {
 	c := &cobra.Command{Use: "conversation", Short: "Look at conversations"}
-	c.AddCommand(conversationGet(), conversationList(), conversationTimeline(), conversationDiff(), conversationExplain())
+	c.AddCommand(conversationGet(), conversationList(), conversationTimeline(), conversationDiff(), conversationExplain(), conversationFixture())
 	return c
 }
 

@@ -107,39 +107,54 @@ func (t thing) compare(now *thing) (list []difference) {
 
 // things are a conversation and what it holds at a moment; none when it was not there.
 func (r *reading) things(ctx context.Context, service, ref, when string) (all []thing, err error) {
-	err = r.at(ctx, when, service, ref, func(q *projections.Queries, service, ref string) error {
-		found, err := q.Conversation(ctx, service, ref)
-		if err != nil {
-			return err
-		}
-		if all, err = with(all, "conversation", found.Sid, found); err != nil {
-			return err
-		}
-		err = pages(0, func(p projections.Page) (projections.List[projections.Participant], error) {
-			return q.Participants(ctx, service, ref, p)
-		}, func(row projections.Participant) (err error) {
-			all, err = with(all, "participant", row.Sid, row)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		return pages(0, func(p projections.Page) (projections.List[projections.Message], error) {
-			return q.Messages(ctx, service, ref, false, p)
-		}, func(row projections.Message) (err error) {
-			all, err = with(all, "message", row.Sid, row)
-			return err
-		})
+	err = r.at(ctx, when, service, ref, func(q *projections.Queries, service, ref string) (err error) {
+		all, err = thingsOf(ctx, q, service, ref)
+		return err
 	})
+	if errors.Is(err, projections.ErrNotFound) {
+		return nil, nil // no such name
+	}
+	return all, err
+}
+
+// thingsOf are a conversation and what it holds; none when it is not there.
+func thingsOf(ctx context.Context, q *projections.Queries, service, ref string) (all []thing, err error) {
+	found, err := q.Conversation(ctx, service, ref)
 	if errors.Is(err, projections.ErrNotFound) {
 		return nil, nil // not yet, or not any more
 	}
+	if err == nil {
+		all, err = with(all, "conversation", found.Sid, found)
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = pages(0, func(p projections.Page) (projections.List[projections.Participant], error) {
+		return q.Participants(ctx, service, ref, p)
+	}, func(row projections.Participant) (err error) {
+		all, err = with(all, "participant", row.Sid, row)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = pages(0, func(p projections.Page) (projections.List[projections.Message], error) {
+		return q.Messages(ctx, service, ref, false, p)
+	}, func(row projections.Message) (err error) {
+		all, err = with(all, "message", row.Sid, row)
+		return err
+	})
 	return all, err
 }
 
 func with(list []thing, kind, sid string, row any) ([]thing, error) {
 	values, err := valuesOf(row)
 	return append(list, thing{kind, sid, fieldsOf(row), values}), err
+}
+
+// rowsByKind are empty rows, for the names of their fields.
+var rowsByKind = map[string]any{
+	"conversation": projections.Conversation{}, "participant": projections.Participant{}, "message": projections.Message{},
 }
 
 // fieldsOf are the names of a row's fields in JSON, in their order.
