@@ -96,3 +96,21 @@ func (p plain) add(t *testing.T, sid string, n int) (a answer) {
 	require.NoError(t, json.Unmarshal(reply.Data, &a))
 	return a
 }
+
+// A full disk ends an export with a clear sentence; the log is as it was, and the next
+// export there begins anew.
+func TestFullDiskEndsAnExport(t *testing.T) {
+	t.Parallel()
+	dir, disk := t.TempDir(), smallDisk(t)
+	serving(t, dir, "--log-level", "error").stop(t)
+	out, filler := filepath.Join(disk, "out"), filepath.Join(disk, "filler")
+	fillUp(t, filler)
+	_, errOut, code := parley(t, "export", "--data", dir, "--out", out)
+	require.Equal(t, exitFailure, code, errOut)
+	require.Contains(t, errOut, "no space left on device")
+	require.NoFileExists(t, filepath.Join(out, "manifest.json"))
+	require.NoError(t, os.Remove(filler))
+	_, errOut, code = parley(t, "export", "--data", dir, "--out", out)
+	require.Equal(t, exitOK, code, errOut)
+	require.FileExists(t, filepath.Join(out, "manifest.json"))
+}

@@ -26,7 +26,7 @@ type point struct {
 }
 
 // parsePoint reads a moment. A day is its beginning in UTC.
-func parsePoint(text string) (point, error) {
+func parsePoint(flag, text string) (point, error) {
 	if position, err := events.ParsePosition(text); err == nil {
 		return point{text: text, position: position}, nil
 	}
@@ -35,7 +35,7 @@ func parsePoint(text string) (point, error) {
 			return point{text: text, time: t}, nil
 		}
 	}
-	return point{}, usage("--as-of %q: a position such as 1042, or a time such as 2026-11-25T16:00:00Z or 2026-11-25", text)
+	return point{}, usage("%s %q: a position such as 1042, or a time such as 2026-11-25T16:00:00Z or 2026-11-25", flag, text)
 }
 
 // within reports whether an event had been recorded by then.
@@ -77,7 +77,7 @@ func (r *reading) moment(ctx context.Context, when, service, ref string) (p poin
 	if when == "" {
 		when = head.String()
 	}
-	if p, err = parsePoint(when); err != nil {
+	if p, err = parsePoint("--as-of", when); err != nil {
 		return p, "", err
 	}
 	if p.position.Compare(head) > 0 {

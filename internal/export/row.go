@@ -1,0 +1,84 @@
+package export
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/parley-engine/parley/events"
+)
+
+// Row is an event as analysts get it. Empty texts are what was not there.
+type Row struct {
+	Position        uint64    `json:"position" parquet:"position"`
+	PositionPrepare uint64    `json:"position_prepare" parquet:"position_prepare"` // the same number, but for a log in a database
+	EventID         string    `json:"event_id" parquet:"event_id"`
+	Type            string    `json:"type" parquet:"type,dict"`
+	Category        string    `json:"category" parquet:"category,dict"`
+	Aggregate       string    `json:"aggregate" parquet:"aggregate,dict"` // CH…, US…
+	Revision        uint64    `json:"revision" parquet:"revision"`
+	RecordedAt      time.Time `json:"recorded_at" parquet:"recorded_at,timestamp(microsecond)"`
+	OccurredAt      time.Time `json:"occurred_at" parquet:"occurred_at,timestamp(microsecond)"` // RecordedAt when nobody said
+	AccountSid      string    `json:"account_sid" parquet:"account_sid,dict"`
+	ChatServiceSid  string    `json:"chat_service_sid" parquet:"chat_service_sid,dict"`
+	ActorKind       string    `json:"actor_kind" parquet:"actor_kind,dict"`
+	ActorID         string    `json:"actor_id" parquet:"actor_id,dict"`
+	Command         string    `json:"command" parquet:"command,dict"`
+	CommandID       string    `json:"command_id" parquet:"command_id"`
+	CorrelationID   string    `json:"correlation_id" parquet:"correlation_id"`
+	CausationID     string    `json:"causation_id" parquet:"causation_id"`
+	Data            string    `json:"data" parquet:"data"` // JSON
+}
+
+func rowOf(e *events.Recorded) Row {
+	category, aggregate, _ := events.SplitStream(e.Stream)
+	m := e.Metadata
+	r := Row{
+		Position: e.Position.Commit, PositionPrepare: e.Position.Prepare, EventID: e.ID.String(), Type: e.Type,
+		Category: category, Aggregate: aggregate, Revision: e.Revision,
+		RecordedAt: e.Recorded.UTC().Truncate(time.Microsecond), OccurredAt: m.Occurred.UTC().Truncate(time.Microsecond),
+		AccountSid: m.Account, ChatServiceSid: m.Service, ActorKind: string(m.Actor.Kind), ActorID: m.Actor.ID,
+		Command: m.Command, CorrelationID: m.Correlation, CausationID: m.Causation, Data: string(e.Data),
+	}
+	if m.Occurred.IsZero() {
+		r.OccurredAt = r.RecordedAt
+	}
+	if !m.CommandID.IsZero() {
+		r.CommandID = m.CommandID.String()
+	}
+	return r
+}
+
+// columns of a CSV, in the order of cells.
+var columns = []string{
+	"position", "position_prepare", "event_id", "type", "category", "aggregate", "revision", "recorded_at", "occurred_at", "account_sid",
+	"chat_service_sid", "actor_kind", "actor_id", "command", "command_id", "correlation_id", "causation_id", "data",
+}
+
+func (r *Row) cells() []string {
+	return []string{
+		strconv.FormatUint(r.Position, 10), strconv.FormatUint(r.PositionPrepare, 10), r.EventID, r.Type, r.Category, r.Aggregate,
+		strconv.FormatUint(r.Revision, 10), r.RecordedAt.Format(time.RFC3339Nano), r.OccurredAt.Format(time.RFC3339Nano),
+		r.AccountSid, r.ChatServiceSid, r.ActorKind, r.ActorID, r.Command, r.CommandID, r.CorrelationID, r.CausationID, r.Data,
+	}
+}
+
+// rowFrom reads what cells wrote.
+func rowFrom(c []string) (r Row, err error) {
+	number := func(text string) uint64 {
+		n, failed := strconv.ParseUint(text, 10, 64)
+		err = errors.Join(err, failed)
+		return n
+	}
+	instant := func(text string) time.Time {
+		t, failed := time.Parse(time.RFC3339Nano, text)
+		err = errors.Join(err, failed)
+		return t
+	}
+	r = Row{
+		Position: number(c[0]), PositionPrepare: number(c[1]), EventID: c[2], Type: c[3], Category: c[4], Aggregate: c[5],
+		Revision: number(c[6]), RecordedAt: instant(c[7]), OccurredAt: instant(c[8]), AccountSid: c[9], ChatServiceSid: c[10],
+		ActorKind: c[11], ActorID: c[12], Command: c[13], CommandID: c[14], CorrelationID: c[15], CausationID: c[16], Data: c[17],
+	}
+	return r, err
+}
