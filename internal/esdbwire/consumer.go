@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"sync/atomic"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/persistent"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
@@ -20,20 +19,15 @@ import (
 // consumer is a call that takes part in a group.
 type consumer struct {
 	from, user, name string // for whoever asks about the group
-	out              chan delivery
-	dropped          chan error
-	seat             *competing.Consumer
-	measured         atomic.Int64
+	slots            int
+	outbox
+	dropped  chan error
+	seat     *competing.Consumer
+	measured int64 // given by the last time somebody asked
 }
 
-// delivery is a message on its way out.
-type delivery struct {
-	carried
-	retries int
-}
-
-func newConsumer(ctx context.Context, slots int) *consumer {
-	c := &consumer{out: make(chan delivery, slots), dropped: make(chan error, 1)}
+func newConsumer(ctx context.Context, slots int, roomy func()) *consumer {
+	c := &consumer{slots: slots, outbox: newOutbox(roomy), dropped: make(chan error, 1)}
 	if p, ok := peer.FromContext(ctx); ok {
 		c.from = p.Addr.String()
 	}
@@ -44,16 +38,6 @@ func newConsumer(ctx context.Context, slots int) *consumer {
 		c.name = name[:min(len(name), 200)]
 	}
 	return c
-}
-
-// Offer implements competing.Receiver.
-func (c *consumer) Offer(m *competing.Message) bool {
-	select {
-	case c.out <- delivery{m.Event.(carried), m.Retries}:
-		return true
-	default: // it still has to send what it had before it took too long
-		return false
-	}
 }
 
 // drop ends the consumer's call.
@@ -86,7 +70,7 @@ func (p *subscriptions) consume(call persistent.PersistentSubscriptions_ReadServ
 	if err != nil {
 		return err
 	}
-	c := newConsumer(ctx, slots)
+	c := newConsumer(ctx, slots, g.nudge)
 	if err := g.join(ctx, c); err != nil {
 		return err
 	}
@@ -114,11 +98,18 @@ func consumption(o *persistent.ReadReq_Options) (name groupName, slots int, err 
 // send sends what the group gives to the consumer, until either ends.
 func (c *consumer) send(call persistent.PersistentSubscriptions_ReadServer, answers <-chan error, textID bool) error {
 	for {
-		select {
-		case d := <-c.out:
+		d, some := c.next()
+		if some {
 			if err := call.Send(d.message(textID)); err != nil {
 				return err
 			}
+		}
+		more := c.more
+		if some {
+			more = always
+		}
+		select {
+		case <-more:
 		case err := <-answers:
 			return err
 		case err := <-c.dropped:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ type group struct {
 	cancel   context.CancelCauseFunc
 	calls    chan func()
 	arriving chan arrival
+	nudged   chan struct{} // somebody who was stuck has room
 	ended    chan struct{} // closed after run
 	readers  sync.WaitGroup
 
@@ -67,7 +69,7 @@ func (c carried) target() *record {
 func (g *groups) newGroup(ctx context.Context, c *groupConfig) (*group, error) {
 	one := &group{
 		database: g.database, config: *c, queue: c.queue(), calls: make(chan func()), arriving: make(chan arrival),
-		ended: make(chan struct{}), consumers: map[*consumer]struct{}{}, started: time.Now(),
+		nudged: make(chan struct{}, 1), ended: make(chan struct{}), consumers: map[*consumer]struct{}{}, started: time.Now(),
 	}
 	var err error
 	if one.wanted, err = c.wanted(); err != nil {
@@ -116,6 +118,7 @@ func (g *group) share() error {
 			return context.Cause(g.ctx)
 		case f := <-g.calls:
 			f()
+		case <-g.nudged:
 		case a := <-g.incoming():
 			g.take(a)
 		case <-expiry.C:
@@ -126,11 +129,17 @@ func (g *group) share() error {
 		if err == nil {
 			err = g.save(max(g.config.MaxCheckpoint, 1))
 		}
-		if err != nil {
+		switch {
+		case g.ctx.Err() != nil:
+			return context.Cause(g.ctx)
+		case err != nil:
 			return err
 		}
 	}
 }
+
+// nudge has the group look for who can be given something.
+func (g *group) nudge() { signal(g.nudged) }
 
 // incoming is where events come from; nil while there is no room.
 func (g *group) incoming() <-chan arrival {
@@ -174,7 +183,7 @@ func (g *group) join(ctx context.Context, c *consumer) (err error) {
 			err = groupFull(g.config.groupName)
 			return
 		}
-		c.seat = g.queue.Join(c, cap(c.out))
+		c.seat = g.queue.Join(c, c.slots)
 		g.consumers[c] = struct{}{}
 	})
 	return errors.Join(failed, err)
@@ -206,19 +215,12 @@ func (g *group) read() error {
 	if err != nil {
 		return err
 	}
-	for batch, err := range store.Subscribe(g.ctx, g.log, head, store.Filter{StreamPrefixes: []string{q.stored}, EncodedMetadata: true}) {
-		if err != nil {
-			return err
+	return g.follow(g.ctx, head, store.Filter{StreamPrefixes: []string{q.stored}, EncodedMetadata: true}, func(e *events.Recorded) error {
+		if e.Stream != q.stored || store.Revision(e.Revision) < next {
+			return nil
 		}
-		for i := range batch.Events {
-			if e := &batch.Events[i]; e.Stream == q.stored && store.Revision(e.Revision) >= next {
-				if err := g.send(e); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
+		return g.send(e)
+	}, nil)
 }
 
 // passEvery is after how many events that are not for the group it takes note of how
@@ -227,30 +229,21 @@ const passEvery = 1000
 
 func (g *group) readLog() error {
 	passed := 0
-	for batch, err := range store.Subscribe(g.ctx, g.log, g.after.position, asKept) {
-		if err != nil {
+	return g.follow(g.ctx, g.after.position, asKept, func(e *events.Recorded) error {
+		r, err := shown(e)
+		switch {
+		case err != nil:
 			return err
+		case g.wanted(&r):
+			return g.send(e)
+		case ofGroups(strings.TrimPrefix(r.stream, metastreamMark)):
+			return nil // or noting it would bring the next one
 		}
-		for i := range batch.Events {
-			e := &batch.Events[i]
-			r, err := shown(e)
-			if err != nil {
-				return err
-			}
-			if !g.wanted(&r) {
-				if passed++; passed%passEvery != 0 {
-					continue
-				}
-				err = g.arrive(arrival{&competing.Message{Place: g.config.placeOf(e)}, true})
-			} else {
-				err = g.send(e)
-			}
-			if err != nil {
-				return err
-			}
+		if passed++; passed%passEvery != 0 {
+			return nil
 		}
-	}
-	return nil
+		return g.arrive(arrival{&competing.Message{Place: g.config.placeOf(e)}, true})
+	}, nil)
 }
 
 // send brings an event of what is shared into the queue.
@@ -273,7 +266,11 @@ func (g *group) send(e *events.Recorded) error {
 func (g *group) message(c carried, from competing.Source, at place) *competing.Message {
 	target := c.target()
 	m := &competing.Message{ID: c.original().id, Key: target.stream, Source: from, Place: at, Event: c}
-	m.Size = len(target.data) + len(target.metadata) + len(target.stream) + 200
+	for _, r := range []*record{c.event, c.link} {
+		if r != nil {
+			m.Size += len(r.data) + len(r.metadata) + len(r.stream) + 200
+		}
+	}
 	if g.config.Strategy == competing.PinnedByCorrelation {
 		var metadata struct {
 			Correlation string `json:"$correlationId"`

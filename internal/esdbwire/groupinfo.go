@@ -116,11 +116,13 @@ func (g *group) tell(info *persistent.SubscriptionInfo) {
 	g.measured = total
 }
 
-func (c *consumer) tell(since time.Time) *persistent.SubscriptionInfo_ConnectionInfo {
+func (c *consumer) tell(started time.Time) *persistent.SubscriptionInfo_ConnectionInfo {
 	total := c.seat.Total
+	since := total - c.measured
+	c.measured = total
 	return &persistent.SubscriptionInfo_ConnectionInfo{
-		From: c.from, Username: c.user, ConnectionName: c.name, TotalItems: total, AverageItemsPerSecond: perSecond(total, since),
-		CountSinceLastMeasurement: total - c.measured.Swap(total), AvailableSlots: int32(c.seat.Slots - c.seat.InFlight),
+		From: c.from, Username: c.user, ConnectionName: c.name, TotalItems: total, AverageItemsPerSecond: perSecond(total, started),
+		CountSinceLastMeasurement: since, AvailableSlots: int32(c.seat.Slots - c.seat.InFlight),
 		InFlightMessages: int32(c.seat.InFlight),
 	}
 }

@@ -121,32 +121,43 @@ func (g *groups) create(ctx context.Context, c groupConfig) error {
 	g.changing.Lock()
 	defer g.changing.Unlock()
 	return g.change(ctx, func(list []groupConfig) ([]groupConfig, error) {
-		switch {
-		case index(list, c.groupName) >= 0:
+		if index(list, c.groupName) >= 0 {
 			return nil, groupExists(c.groupName)
-		case len(list) >= maxGroups:
+		}
+		for _, other := range list {
+			if other.String() == c.String() {
+				return nil, badRequest("group %.60q of %.60q would be kept where group %.60q of %.60q is", c.Group, c.Stream, other.Group, other.Stream)
+			}
+		}
+		if len(list) >= maxGroups {
 			return nil, badRequest("there are %d groups", maxGroups)
 		}
+		g.end(c.groupName)
 		return append(list, c), g.forget(ctx, c.groupName)
 	})
 }
+
+// A group ends before the list changes, not after: whether a write that failed has
+// happened is not known, and what runs must not be of another list than what is kept.
+// Nobody begins meanwhile.
 
 // update gives a group other settings. Its consumers are dropped, and it goes on
 // where it was.
 func (g *groups) update(ctx context.Context, name groupName, set func(c *groupConfig) error) error {
 	g.changing.Lock()
 	defer g.changing.Unlock()
-	err := g.change(ctx, func(list []groupConfig) ([]groupConfig, error) {
+	return g.change(ctx, func(list []groupConfig) ([]groupConfig, error) {
 		i := index(list, name)
 		if i < 0 {
+			g.end(name)
 			return nil, groupMissing(name)
 		}
-		return list, set(&list[i])
-	})
-	if err == nil {
+		if err := set(&list[i]); err != nil {
+			return nil, err
+		}
 		g.end(name)
-	}
-	return err
+		return list, nil
+	})
 }
 
 func (g *groups) delete(ctx context.Context, name groupName) error {
@@ -154,6 +165,7 @@ func (g *groups) delete(ctx context.Context, name groupName) error {
 	defer g.changing.Unlock()
 	err := g.change(ctx, func(list []groupConfig) ([]groupConfig, error) {
 		i := index(list, name)
+		g.end(name)
 		if i < 0 {
 			return nil, groupMissing(name)
 		}
@@ -162,7 +174,6 @@ func (g *groups) delete(ctx context.Context, name groupName) error {
 	if err != nil {
 		return err
 	}
-	g.end(name)
 	return g.forget(ctx, name)
 }
 

@@ -155,16 +155,12 @@ func (g *group) readParked(from, to store.Revision) error {
 		if err != nil {
 			return err
 		}
-		event, err := g.linked(g.ctx, &link)
+		event, err := g.linked(g.ctx, &link) // nil: the consumer has to say what becomes of it
 		if err != nil {
 			return err
 		}
 		at := place{revision: store.Revision(e.Revision)}
-		a := arrival{&competing.Message{Source: competing.Parked, Place: at}, event == nil}
-		if event != nil {
-			a.Message = g.message(carried{event, &link}, competing.Parked, at)
-		}
-		if err := g.arrive(a); err != nil {
+		if err := g.arrive(arrival{g.message(carried{event, &link}, competing.Parked, at), false}); err != nil {
 			return err
 		}
 	}

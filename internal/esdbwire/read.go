@@ -236,7 +236,7 @@ func (s *service) followAll(ctx context.Context, q *query, a *answer) error {
 	if err := f.begin(); err != nil {
 		return err
 	}
-	return f.follow(ctx, s.log, after, asKept)
+	return s.follow(ctx, after, asKept, f.one, f.reached)
 }
 
 // followStream confirms, and sends everything of a stream behind a revision for
@@ -261,7 +261,7 @@ func (s *service) followStream(ctx context.Context, q *query, a *answer) error {
 	if err := a.caughtUp(); err != nil {
 		return err
 	}
-	return f.follow(ctx, s.log, head, store.Filter{StreamPrefixes: []string{q.stored}, EncodedMetadata: true})
+	return s.follow(ctx, head, store.Filter{StreamPrefixes: []string{q.stored}, EncodedMetadata: true}, f.one, f.reached)
 }
 
 // history sends what a stream has, unless only news are wanted, and returns the
@@ -293,6 +293,7 @@ type follower struct {
 	steady     bool           // never said to be behind: a stream has no part of its own to be behind with
 	next       store.Revision // of a stream
 	considered uint64         // events since the last checkpoint
+	run        int            // events since the head was reached
 }
 
 func (f *follower) begin() error {
@@ -302,47 +303,36 @@ func (f *follower) begin() error {
 	return f.caughtUp()
 }
 
-// follow sends what is behind a position, for ever. It does what store.Subscribe does,
-// without batches, which cost more than all else here.
-func (f *follower) follow(ctx context.Context, log Log, after events.Position, filter store.Filter) error {
+// follow calls one for each event behind a position, for ever, and reached, if it is not
+// nil, whenever it has come to the head. It does what store.Subscribe does, without
+// batches: whoever is slow holds one event, and not a thousand.
+func (d *database) follow(ctx context.Context, after events.Position, filter store.Filter, one func(*events.Recorded) error, reached func() error) error {
 	for {
-		head, err := log.Wait(ctx, after)
+		head, err := d.log.Wait(ctx, after)
 		if err != nil {
 			return err
 		}
-		if after, err = f.catchUp(log.ReadAll(ctx, after, filter), after); err != nil {
-			return err
+		for e, err := range d.log.ReadAll(ctx, after, filter) {
+			if err == nil && e.Position.Compare(after) <= 0 {
+				err = fmt.Errorf("log went from position %s to %s", after, e.Position)
+			}
+			if err == nil {
+				after, err = e.Position, one(&e)
+			}
+			if err != nil {
+				return err
+			}
 		}
 		if after.Compare(head) < 0 {
 			after = head
 		}
-		if err := f.reached(); err != nil {
+		if reached == nil {
+			continue
+		}
+		if err := reached(); err != nil {
 			return err
 		}
 	}
-}
-
-// catchUp sends a sequence and returns how far it goes.
-func (f *follower) catchUp(sequence iter.Seq2[events.Recorded, error], after events.Position) (events.Position, error) {
-	n := 0
-	for e, err := range sequence {
-		if err != nil {
-			return after, err
-		}
-		if e.Position.Compare(after) <= 0 {
-			return after, fmt.Errorf("log went from position %s to %s", after, e.Position)
-		}
-		after = e.Position
-		if n++; n == store.SubscribeBatch {
-			if err := f.behind(); err != nil {
-				return after, err
-			}
-		}
-		if err := f.one(&e); err != nil {
-			return after, err
-		}
-	}
-	return after, nil
 }
 
 // behind says that more came at a time than a live subscription has.
@@ -356,7 +346,7 @@ func (f *follower) behind() error {
 
 // reached says that the head was reached.
 func (f *follower) reached() error {
-	if f.live {
+	if f.run = 0; f.live {
 		return nil
 	}
 	f.live = true
@@ -366,6 +356,11 @@ func (f *follower) reached() error {
 // one sends an event that is wanted, and a checkpoint now and then, so that a
 // client whose filter selects little does not begin far behind.
 func (f *follower) one(e *events.Recorded) error {
+	if f.run++; f.run == store.SubscribeBatch {
+		if err := f.behind(); err != nil {
+			return err
+		}
+	}
 	r, err := shown(e)
 	if err != nil {
 		return err

@@ -74,6 +74,8 @@ func New(c Config) *Server {
 	options := []grpc.ServerOption{
 		// These clients ask for signs of life every ten seconds, idle or not.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		// And one that is gone without a word keeps its place in a group no longer than that.
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}),
 		grpc.MaxConcurrentStreams(1000), grpc.MaxRecvMsgSize(heardOut), grpc.ConnectionTimeout(10 * time.Second),
 		grpc.ForceServerCodecV2(codec{}), grpc.InitialWindowSize(1 << 20), grpc.InitialConnWindowSize(8 << 20),
 		grpc.WaitForHandlers(true), grpc.UnaryInterceptor(auth.unary), grpc.StreamInterceptor(auth.stream),
@@ -112,10 +114,12 @@ func (s *Server) enter(l net.Listener) *entrance {
 	return e
 }
 
-// Close ends all calls, subscriptions among them, then the groups of consumers, which
+// Close ends all calls, subscriptions among them, and the groups of consumers, which
 // write how far they have come, and waits until all have ended: the log may be closed
-// after it, not before. It may be called more than once.
+// after it, not before. Groups are told first: calls wait for those they are in. It may
+// be called more than once.
 func (s *Server) Close() {
+	s.subscriptions.close(store.ErrClosed)
 	s.leave()
 	s.grpc.Stop()
 	_ = s.probes.Close()

@@ -33,6 +33,9 @@ func nameOf(o named, all *shared.Empty) (groupName, error) {
 		if name.Stream, err = streamName(o.GetStreamIdentifier()); err != nil {
 			return name, err
 		}
+		if name.all() {
+			return name, badRequest("the whole log is asked for as such, not as a stream")
+		}
 	}
 	return name, name.check()
 }

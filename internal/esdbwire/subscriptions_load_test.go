@@ -8,9 +8,14 @@ import (
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/persistent"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/internal/esdbwire"
 	"github.com/parley-engine/parley/store"
 	"github.com/parley-engine/parley/store/memstore"
 	"github.com/parley-engine/parley/store/sqlitestore"
@@ -21,8 +26,8 @@ import (
 func TestEveryEventIsHandledWhateverConsumersDo(t *testing.T) {
 	log := memstore.New()
 	fill(t, log, 1, 100)
-	c := writable(t, log)
-	createGroup(t, c, ch, func(s *esdb.PersistentSubscriptionSettings) {
+	address := serve(t, esdbwire.Config{Log: log, Appender: log, Own: events.Categories()})
+	createGroup(t, client(t, "esdb://"+address+"?tls=false"), ch, func(s *esdb.PersistentSubscriptionSettings) {
 		s.MessageTimeout, s.MaxRetryCount, s.HistoryBufferSize, s.CheckpointAfter = 100, 1<<30, 30, 1
 		s.ConsumerStrategyName = esdb.ConsumerStrategyRoundRobin
 	})
@@ -30,10 +35,11 @@ func TestEveryEventIsHandledWhateverConsumersDo(t *testing.T) {
 	h := &handled{of: map[uint64]bool{}, all: make(chan struct{}), total: total}
 	var work sync.WaitGroup
 	ctx, cancel := context.WithCancel(t.Context())
+	conn := dialRaw(t, address)
 	for range 4 {
 		work.Go(func() {
 			for ctx.Err() == nil {
-				unreliable(ctx, c, h)
+				unreliable(ctx, conn, h, 5, answers{persistent.ReadReq_Nack_Retry: 1})
 			}
 		})
 	}
@@ -71,25 +77,71 @@ func (h *handled) count() int {
 	return len(h.of)
 }
 
-func unreliable(ctx context.Context, c *esdb.Client, h *handled) {
-	s, err := c.SubscribeToPersistentSubscription(ctx, ch, group, esdb.SubscribeToPersistentSubscriptionOptions{BufferSize: 5})
+// rawly joins the group by the stubs: the vendor's client may not be closed while it is
+// used, and hangs when its server goes.
+func rawly(t testing.TB, address string, slots int32) (persistent.PersistentSubscriptions_ReadClient, error) {
+	return joinRaw(t.Context(), dialRaw(t, address), slots)
+}
+
+func dialRaw(t testing.TB, address string) *grpc.ClientConn {
+	const window = 1 << 16 // little waits for who does not read
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func joinRaw(ctx context.Context, conn *grpc.ClientConn, slots int32) (persistent.PersistentSubscriptions_ReadClient, error) {
+	call, err := persistent.NewPersistentSubscriptionsClient(conn).Read(ctx)
 	if err != nil {
-		return
+		return nil, err
 	}
-	defer func() { _ = s.Close() }()
-	for range 50 {
-		got := s.Recv()
-		if got.EventAppeared == nil {
+	return call, call.Send(&persistent.ReadReq{Content: &persistent.ReadReq_Options_{Options: &persistent.ReadReq_Options{
+		StreamOption: &persistent.ReadReq_Options_StreamIdentifier{StreamIdentifier: &shared.StreamIdentifier{StreamName: []byte(ch)}},
+		GroupName:    group, BufferSize: slots,
+	}}})
+}
+
+// answers are what a consumer may say, by chance of so many.
+type answers map[persistent.ReadReq_Nack_Action]int
+
+// unreliable takes up to so many events: it forgets one in twelve, refuses some, and
+// acknowledges the rest.
+func unreliable(ctx context.Context, conn *grpc.ClientConn, h *handled, slots int32, refused answers) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	call, err := joinRaw(ctx, conn, slots)
+	for range 60 {
+		if err != nil {
 			return
 		}
-		switch e := got.EventAppeared.Event; rand.IntN(10) {
-		case 0: // forgotten
-		case 1:
-			_ = s.Nack("", esdb.NackActionRetry, e)
-		default:
-			h.add(e.Event.EventNumber)
-			_ = s.Ack(e)
+		var m *persistent.ReadResp
+		if m, err = call.Recv(); err != nil || m.GetEvent() == nil {
+			continue
 		}
+		e := m.GetEvent()
+		original := e.GetLink()
+		if original == nil {
+			original = e.GetEvent()
+		}
+		ids := []*shared.UUID{original.GetId()}
+		chance, action := rand.IntN(12)-1, persistent.ReadReq_Nack_Action(-1)
+		if chance < 0 {
+			continue // forgotten
+		}
+		for a, n := range refused {
+			if chance -= n; chance < 0 {
+				action = a
+				break
+			}
+		}
+		if chance < 0 {
+			err = call.Send(&persistent.ReadReq{Content: &persistent.ReadReq_Nack_{Nack: &persistent.ReadReq_Nack{Ids: ids, Action: action}}})
+			continue
+		}
+		h.add(e.GetEvent().GetStreamRevision())
+		err = call.Send(&persistent.ReadReq{Content: &persistent.ReadReq_Ack_{Ack: &persistent.ReadReq_Ack{Ids: ids}}})
 	}
 }
 
@@ -126,27 +178,30 @@ func TestNothingIsLostOverRestarts(t *testing.T) {
 			})
 			stop()
 		}
-		c, stop := onceWith(t, log, unsure{log})
+		address, stop := serveUntil(t, esdbwire.Config{Log: log, Appender: unsure{log}, Own: events.Categories()})
+		conn := dialRaw(t, address)
+		c := persistent.NewPersistentSubscriptionsClient(conn)
 		ctx, cancel := context.WithCancel(t.Context())
 		var work sync.WaitGroup
 		for range 3 {
 			work.Go(func() {
 				for ctx.Err() == nil {
-					putsAside(ctx, c, h)
+					unreliable(ctx, conn, h, 7, answers{persistent.ReadReq_Nack_Retry: 1, persistent.ReadReq_Nack_Park: 2})
 				}
 			})
 		}
 		for i := range perRound / 2 {
 			put(t, log, ch, round*perRound+2*i, 2)
 			if i%10 == 5 {
-				_ = c.ReplayParkedMessages(ctx, ch, group, esdb.ReplayParkedMessagesOptions{})
+				replayRaw(ctx, c)
 			}
 			if i == 30 {
-				require.NoError(t, c.RestartPersistentSubscriptionSubsystem(ctx, esdb.RestartPersistentSubscriptionSubsystemOptions{}))
+				_, err := c.RestartSubsystem(ctx, &shared.Empty{})
+				require.NoError(t, err)
 			}
 		}
 		if round == rounds-1 {
-			h.wait(t, func() { _ = c.ReplayParkedMessages(ctx, ch, group, esdb.ReplayParkedMessagesOptions{}) })
+			h.wait(t, func() { replayRaw(ctx, c) })
 		}
 		if round%2 == 0 {
 			stop() // under the consumers
@@ -157,6 +212,13 @@ func TestNothingIsLostOverRestarts(t *testing.T) {
 		}
 		work.Wait()
 	}
+}
+
+// replayRaw brings back what is aside; where that fails the next one does.
+func replayRaw(ctx context.Context, c persistent.PersistentSubscriptionsClient) {
+	_, _ = c.ReplayParked(ctx, &persistent.ReplayParkedReq{Options: &persistent.ReplayParkedReq_Options{
+		StreamOption: &persistent.ReplayParkedReq_Options_StreamIdentifier{StreamIdentifier: &shared.StreamIdentifier{StreamName: []byte(ch)}}, GroupName: group,
+	}})
 }
 
 // wait waits until all are handled, and does something meanwhile.
@@ -172,30 +234,6 @@ func (h *handled) wait(t *testing.T, meanwhile func()) {
 		}
 		if time.Since(begun) > time.Minute {
 			t.Fatalf("%d of %d were handled", h.count(), h.total)
-		}
-	}
-}
-
-func putsAside(ctx context.Context, c *esdb.Client, h *handled) {
-	s, err := c.SubscribeToPersistentSubscription(ctx, ch, group, esdb.SubscribeToPersistentSubscriptionOptions{BufferSize: 7})
-	if err != nil {
-		return
-	}
-	defer func() { _ = s.Close() }()
-	for range 60 {
-		got := s.Recv()
-		if got.EventAppeared == nil {
-			return
-		}
-		switch e := got.EventAppeared.Event; rand.IntN(12) {
-		case 0: // forgotten
-		case 1:
-			_ = s.Nack("", esdb.NackActionRetry, e)
-		case 2, 3:
-			_ = s.Nack("later", esdb.NackActionPark, e)
-		default:
-			h.add(e.Event.EventNumber)
-			_ = s.Ack(e)
 		}
 	}
 }

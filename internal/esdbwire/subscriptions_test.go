@@ -48,11 +48,25 @@ func consume(t testing.TB, c *esdb.Client, stream string, slots uint32) *esdb.Pe
 	return s
 }
 
+// recv receives, but not for ever.
+func recv(t testing.TB, s *esdb.PersistentSubscription) *esdb.PersistentSubscriptionEvent {
+	t.Helper()
+	got := make(chan *esdb.PersistentSubscriptionEvent, 1)
+	go func() { got <- s.Recv() }() // ends with the subscription
+	select {
+	case e := <-got:
+		return e
+	case <-time.After(20 * time.Second):
+		require.Fail(t, "nothing comes")
+		return nil
+	}
+}
+
 // take receives n events.
 func take(t testing.TB, s *esdb.PersistentSubscription, n int) (list []*esdb.EventAppeared) {
 	t.Helper()
 	for range n {
-		got := s.Recv()
+		got := recv(t, s)
 		require.NotNil(t, got.EventAppeared, "%+v", got.SubscriptionDropped)
 		list = append(list, got.EventAppeared)
 	}
@@ -76,7 +90,7 @@ func numbers(list []*esdb.EventAppeared) (all []uint64) {
 func requireDropped(t testing.TB, s *esdb.PersistentSubscription) {
 	t.Helper()
 	for range 1000 {
-		if s.Recv().SubscriptionDropped != nil {
+		if recv(t, s).SubscriptionDropped != nil {
 			return
 		}
 	}

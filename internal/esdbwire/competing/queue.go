@@ -44,10 +44,16 @@ const (
 	done
 )
 
-// Receiver takes messages, unless it has no room. What it keeps of a message it must
-// copy: the queue changes it later.
+// Receiver is a consumer's end, where messages wait to be sent.
 type Receiver interface {
-	Offer(m *Message) bool
+	// Ready reports whether it takes messages: not while it is stuck.
+	Ready() bool
+	// Give adds a message. What is kept of it must be copied: the queue changes it.
+	Give(m *Message)
+	// Withdraw takes a message back if it waits still, and reports whether it did. When
+	// that is because it waited too long, the receiver is stuck until it has sent what it
+	// is sending.
+	Withdraw(m *Message, late bool) (unsent bool)
 }
 
 // Consumer is one of those who compete. Make one with Join.
@@ -57,9 +63,10 @@ type Consumer struct {
 	Total    int64 // messages it was given, repeats counted
 	receiver Receiver
 	number   uint64
+	ready    bool // in this round of Deliver: one answer for all of it
 }
 
-func (c *Consumer) full() bool { return c.InFlight >= c.Slots }
+func (c *Consumer) open() bool { return c.ready && c.InFlight < c.Slots }
 
 // Settings of a queue.
 type Settings struct {
@@ -75,7 +82,7 @@ type Queue struct {
 	settings  Settings
 	consumers []*Consumer
 	joined    uint64
-	turn      int // of the consumers, in RoundRobin
+	turn      int // of the consumers, unless they are pinned
 	arrived   uint64
 	bytes     int
 
@@ -104,12 +111,13 @@ func New(s Settings) *Queue {
 	return &Queue{settings: s, byID: map[events.ID]*Message{}, held: map[string]*hold{}}
 }
 
-// maxOpen bounds the messages that are done behind one that is not.
+// maxOpen bounds the messages of a source that are done behind one that is not.
 const maxOpen = 100_000
 
 // Room reports whether there is room for one more message.
 func (q *Queue) Room() bool {
-	return len(q.fresh)+len(q.again) < q.settings.Buffer && q.bytes < q.settings.Bytes && len(q.tracks[Sequence].open) < maxOpen
+	return len(q.fresh)+len(q.again) < q.settings.Buffer && q.bytes < q.settings.Bytes &&
+		max(q.Open(Sequence), q.Open(Parked)) < maxOpen
 }
 
 // Waiting is how many messages wait, for the first time and once more.
@@ -117,9 +125,6 @@ func (q *Queue) Waiting() (fresh, again int) { return len(q.fresh), len(q.again)
 
 // Out is how many messages consumers have.
 func (q *Queue) Out() int { return len(q.byID) }
-
-// Consumers returns those who compete, in the order in which they came.
-func (q *Queue) Consumers() []*Consumer { return slices.Clone(q.consumers) }
 
 // Add takes a message. Those of a source come in order.
 func (q *Queue) Add(m *Message) {
@@ -158,15 +163,16 @@ func (q *Queue) Leave(c *Consumer) {
 	}
 	slices.SortFunc(left, func(a, b *Message) int { return cmp.Compare(a.order, b.order) })
 	for _, m := range left {
-		q.take(m)
+		q.take(m, false)
 		m.state = waiting
 	}
 	q.again = append(left, q.again...)
 	q.consumers = slices.DeleteFunc(q.consumers, func(other *Consumer) bool { return other == c })
 }
 
-// take gets a message back from its consumer.
-func (q *Queue) take(m *Message) {
+// take gets a message back from its consumer, and reports whether it was never sent.
+func (q *Queue) take(m *Message, late bool) (unsent bool) {
+	unsent = m.consumer.receiver.Withdraw(m, late)
 	m.consumer.InFlight--
 	m.consumer = nil
 	delete(q.byID, m.ID)
@@ -175,6 +181,7 @@ func (q *Queue) take(m *Message) {
 			delete(q.held, m.Key)
 		}
 	}
+	return unsent
 }
 
 // with returns the message that a consumer has; nil: it has none of that id, for one
@@ -190,7 +197,7 @@ func (q *Queue) with(c *Consumer, id events.ID) *Message {
 // longer, changes nothing.
 func (q *Queue) Ack(c *Consumer, id events.ID) {
 	if m := q.with(c, id); m != nil {
-		q.take(m)
+		q.take(m, false)
 		q.Finish(m)
 	}
 }
@@ -200,7 +207,7 @@ func (q *Queue) Ack(c *Consumer, id events.ID) {
 func (q *Queue) Park(c *Consumer, id events.ID) *Message {
 	m := q.with(c, id)
 	if m != nil {
-		q.take(m)
+		q.take(m, false)
 		m.state = aside
 	}
 	return m
@@ -213,11 +220,11 @@ func (q *Queue) Retry(c *Consumer, id events.ID) *Message {
 	if m == nil {
 		return nil
 	}
+	q.take(m, false)
 	return q.retry(m)
 }
 
 func (q *Queue) retry(m *Message) *Message {
-	q.take(m)
 	if m.Retries >= q.settings.MaxRetries {
 		m.state = aside
 		return m
@@ -241,7 +248,7 @@ func (q *Queue) Finish(m *Message) {
 }
 
 // Expire takes back what consumers had for too long. What was tried often enough is
-// returned as by Park.
+// returned as by Park; what was not sent yet was not tried.
 func (q *Queue) Expire(now time.Time) (park []*Message) {
 	for len(q.deadlines) > 0 {
 		first := q.deadlines[0]
@@ -253,7 +260,9 @@ func (q *Queue) Expire(now time.Time) (park []*Message) {
 		if !first.open() {
 			continue
 		}
-		if m := q.retry(first.m); m != nil {
+		if q.take(first.m, true) {
+			q.Again(first.m)
+		} else if m := q.retry(first.m); m != nil {
 			park = append(park, m)
 		}
 	}
@@ -277,28 +286,34 @@ func (q *Queue) NextDue() time.Time {
 
 // Deliver gives to consumers what they have room for.
 func (q *Queue) Deliver(now time.Time) {
-	q.again = q.deliver(q.again, now)
-	if len(q.again) == 0 || q.settings.Strategy.pinned() {
-		q.fresh = q.deliver(q.fresh, now)
+	for _, c := range q.consumers {
+		c.ready = c.receiver.Ready()
 	}
+	r := round{Queue: q, now: now, refused: map[string]bool{}}
+	q.again = r.deliver(q.again)
+	q.fresh = r.deliver(q.fresh)
 }
 
-// deliver returns what is left. Unless messages are pinned, the first that nobody
-// takes stops the others.
-func (q *Queue) deliver(list []*Message, now time.Time) []*Message {
+// round is one Deliver.
+type round struct {
+	*Queue
+	now     time.Time
+	refused map[string]bool // keys of which a message was left, when pinned: so are those behind it
+}
+
+// deliver returns what is left.
+func (r *round) deliver(list []*Message) []*Message {
 	var kept []*Message
 	for i, m := range list {
-		if q.allFull() {
+		if !r.anyOpen() {
 			return rest(kept, list[i:])
 		}
-		switch {
-		case q.byID[m.ID] != nil: // the id is out
-			kept = append(kept, m)
-		case q.hand(m, now):
-		case q.settings.Strategy.pinned():
-			kept = append(kept, m)
-		default:
-			return rest(kept, list[i:])
+		if !r.refused[m.Key] && r.byID[m.ID] == nil && r.hand(m, r.now) {
+			continue
+		}
+		kept = append(kept, m)
+		if r.settings.Strategy.pinned() {
+			r.refused[m.Key] = true
 		}
 	}
 	return kept
@@ -311,21 +326,15 @@ func rest(kept, list []*Message) []*Message {
 	return append(kept, list...)
 }
 
-func (q *Queue) allFull() bool {
-	for _, c := range q.consumers {
-		if !c.full() {
-			return false
-		}
-	}
-	return true
-}
+func (q *Queue) anyOpen() bool { return slices.ContainsFunc(q.consumers, (*Consumer).open) }
 
 // hand gives a message to whom the strategy chooses, if that one has room.
 func (q *Queue) hand(m *Message, now time.Time) bool {
 	c := q.choose(m)
-	if c == nil || c.full() || !c.receiver.Offer(m) {
+	if c == nil || !c.open() {
 		return false
 	}
+	c.receiver.Give(m)
 	m.state, m.consumer, m.due = out, c, now.Add(q.settings.Timeout)
 	c.InFlight++
 	c.Total++
@@ -338,8 +347,18 @@ func (q *Queue) hand(m *Message, now time.Time) bool {
 		}
 		h.n++
 	}
-	if q.settings.Timeout > 0 {
-		q.deadlines = append(q.deadlines, deadline{m, m.due})
-	}
+	q.expect(m)
 	return true
+}
+
+// expect notes when a message is due. Those that came back are forgotten once they are
+// the most: one that stays out keeps them from passing.
+func (q *Queue) expect(m *Message) {
+	if q.settings.Timeout == 0 {
+		return
+	}
+	if len(q.deadlines) > 2*len(q.byID)+1000 {
+		q.deadlines = slices.DeleteFunc(q.deadlines, func(d deadline) bool { return !d.open() })
+	}
+	q.deadlines = append(q.deadlines, deadline{m, m.due})
 }

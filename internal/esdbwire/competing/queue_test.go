@@ -13,12 +13,47 @@ import (
 	"github.com/parley-engine/parley/internal/esdbwire/competing"
 )
 
-// inbox is a consumer's end.
-type inbox struct{ got []*competing.Message }
+// inbox is a consumer's end. It sends at once, unless it is slow.
+type inbox struct {
+	got    []*competing.Message // given, and not taken back unsent
+	unsent []*competing.Message
+	slow   bool
+	stuck  bool
+}
 
-func (b *inbox) Offer(m *competing.Message) bool {
+func (b *inbox) Ready() bool { return !b.stuck }
+
+func (b *inbox) Give(m *competing.Message) {
 	b.got = append(b.got, m)
+	if b.slow {
+		b.unsent = append(b.unsent, m)
+	}
+}
+
+func (b *inbox) Withdraw(m *competing.Message, late bool) bool {
+	i := slices.Index(b.unsent, m)
+	if i < 0 {
+		return false
+	}
+	b.unsent = slices.Delete(b.unsent, i, i+1)
+	last := len(b.got) - 1 - slices.Index(reversed(b.got), m)
+	b.got = slices.Delete(b.got, last, last+1)
+	b.stuck = b.stuck || late
 	return true
+}
+
+func reversed(list []*competing.Message) []*competing.Message {
+	list = slices.Clone(list)
+	slices.Reverse(list)
+	return list
+}
+
+// send sends the first that waits, and what was stuck is so no more.
+func (b *inbox) send() {
+	b.stuck = false
+	if len(b.unsent) > 0 {
+		b.unsent = b.unsent[1:]
+	}
 }
 
 func (b *inbox) places() (list []int) {
@@ -71,7 +106,9 @@ func TestEventsGoRoundAsFarAsThereIsRoom(t *testing.T) {
 	require.Equal(t, 5, q.Out())
 }
 
-func TestASingleConsumerGetsAllUntilItLeaves(t *testing.T) {
+// As the vendor's client describes it: one until its buffer is full, then the next, and
+// so on.
+func TestASingleConsumerGetsAllUntilItIsFull(t *testing.T) {
 	s := settings
 	s.Strategy = competing.DispatchToSingle
 	q := queue(s, 3)
@@ -80,11 +117,64 @@ func TestASingleConsumerGetsAllUntilItLeaves(t *testing.T) {
 	q.Join(&b, 10)
 	q.Deliver(time.Now())
 	require.Equal(t, []int{0, 1}, a.places())
-	require.Empty(t, b.got)
+	require.Equal(t, []int{2}, b.places())
+	q.Ack(first, id(0))
+	q.Add(message(3))
+	q.Deliver(time.Now())
+	require.Equal(t, []int{2, 3}, b.places(), "it is the one now")
 	q.Leave(first)
 	q.Deliver(time.Now())
-	require.Equal(t, []int{0, 1, 2}, b.places())
-	require.Zero(t, b.got[0].Retries, "who leaves tries nothing again")
+	require.Equal(t, []int{2, 3, 1}, b.places())
+	require.Zero(t, b.got[2].Retries, "who leaves tries nothing again")
+}
+
+// What waits for a consumer that does not read is taken back when it is late, tried or
+// parked for that no more than before, and others get it.
+func TestWhoIsStuckHoldsUpNobody(t *testing.T) {
+	for _, strategy := range []competing.Strategy{competing.RoundRobin, competing.DispatchToSingle} {
+		s := settings
+		s.Strategy, s.MaxRetries = strategy, 0
+		q := queue(s, 6)
+		a, b := inbox{slow: true}, inbox{}
+		q.Join(&a, 3)
+		now := time.Now()
+		q.Deliver(now)
+		a.send() // one goes out, then nothing more
+		now = now.Add(time.Second)
+		require.Len(t, q.Expire(now), 1, "that one was tried")
+		require.Empty(t, a.unsent)
+		q.Deliver(now)
+		require.Empty(t, a.unsent, "it is stuck")
+		well := q.Join(&b, 10)
+		q.Deliver(now)
+		require.ElementsMatch(t, []int{1, 2, 3, 4, 5}, b.places(), strategy)
+		for _, m := range b.got {
+			require.Zero(t, m.Retries)
+			q.Ack(well, m.ID)
+		}
+		a.send()
+		q.Add(message(6))
+		q.Add(message(7))
+		q.Deliver(now)
+		require.Len(t, append(a.unsent, b.got[5:]...), 2)
+	}
+}
+
+// One message that stays out keeps no note of those that come and go behind it.
+func TestDueTimesAreForgotten(t *testing.T) {
+	s := settings
+	s.Timeout, s.MaxRetries = time.Hour, 1<<30
+	q := queue(s, 1)
+	var a inbox
+	seat := q.Join(&a, 10)
+	q.Deliver(time.Now())
+	q.Add(message(1))
+	for range 100_000 {
+		a.got = nil
+		q.Deliver(time.Now())
+		q.Retry(seat, id(1))
+	}
+	require.Less(t, competing.DueTimes(q), 2000)
 }
 
 func TestKeysArePinned(t *testing.T) {
@@ -227,7 +317,7 @@ func TestNothingIsLostAndNothingIsDoneTwice(t *testing.T) {
 		w := &world{t: t, q: competing.New(s), now: time.Unix(0, 0), finished: map[int]bool{}}
 		t.Repeat(map[string]func(*rapid.T){
 			"add": w.add, "pass": w.pass, "join": w.join, "leave": w.leave, "deliver": w.deliver,
-			"ack": w.ack, "nack": w.nack, "wait": w.wait, "": w.check,
+			"ack": w.ack, "nack": w.nack, "wait": w.wait, "send": w.send, "": w.check,
 		})
 		w.drain()
 	})
@@ -262,7 +352,7 @@ func (w *world) finish(place int) {
 }
 
 func (w *world) join(t *rapid.T) {
-	b := new(inbox)
+	b := &inbox{slow: rapid.Bool().Draw(t, "slow")}
 	w.boxes, w.seats = append(w.boxes, b), append(w.seats, w.q.Join(b, rapid.IntRange(1, 4).Draw(t, "slots")))
 }
 
@@ -281,6 +371,12 @@ func (w *world) someone(t *rapid.T) int {
 }
 
 func (w *world) deliver(*rapid.T) { w.q.Deliver(w.now) }
+
+func (w *world) send(t *rapid.T) {
+	if i := w.someone(t); i >= 0 {
+		w.boxes[i].send()
+	}
+}
 
 // answered draws a consumer and something that it once got; it may be its own no more.
 func (w *world) answered(t *rapid.T) (*competing.Consumer, *competing.Message) {
@@ -346,6 +442,11 @@ func (w *world) check(t *rapid.T) {
 			t.Fatalf("%d in %d slots", c.InFlight, c.Slots)
 		}
 	}
+	for i, b := range w.boxes {
+		if len(b.unsent) > w.seats[i].InFlight {
+			t.Fatalf("%d wait for a consumer that has %d", len(b.unsent), w.seats[i].InFlight)
+		}
+	}
 	fresh, again := w.q.Waiting()
 	if total != w.q.Out() || fresh+again+total+len(w.finished) != w.added {
 		t.Fatalf("%d came; %d and %d wait, %d of %d are out, %d are done", w.added, fresh, again, total, w.q.Out(), len(w.finished))
@@ -355,6 +456,9 @@ func (w *world) check(t *rapid.T) {
 // drain answers everything: each message comes to somebody.
 func (w *world) drain() {
 	w.join(w.t)
+	for _, b := range w.boxes {
+		b.slow, b.stuck, b.unsent = false, false, nil
+	}
 	for range 20 * (w.added + 1) {
 		w.q.Deliver(w.now)
 		for i, b := range w.boxes {

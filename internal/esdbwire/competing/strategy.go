@@ -8,7 +8,7 @@ type Strategy string
 // The strategies.
 const (
 	RoundRobin          Strategy = "RoundRobin"          // in turns
-	DispatchToSingle    Strategy = "DispatchToSingle"    // the one who came first
+	DispatchToSingle    Strategy = "DispatchToSingle"    // one until it is full, then the next
 	Pinned              Strategy = "Pinned"              // one for each stream
 	PinnedByCorrelation Strategy = "PinnedByCorrelation" // one for each correlation id
 )
@@ -22,18 +22,15 @@ func (s Strategy) pinned() bool { return s == Pinned || s == PinnedByCorrelation
 
 // choose returns whose message it is; nil: nobody's for now.
 func (q *Queue) choose(m *Message) *Consumer {
-	switch {
-	case len(q.consumers) == 0:
-		return nil
-	case q.settings.Strategy.pinned():
+	if q.settings.Strategy.pinned() {
 		return q.pinned(m)
-	case q.settings.Strategy == DispatchToSingle:
-		return q.consumers[0]
 	}
-	for range q.consumers {
-		c := q.consumers[q.turn%len(q.consumers)]
-		q.turn = (q.turn + 1) % len(q.consumers)
-		if !c.full() {
+	for i := range q.consumers {
+		at := (q.turn + i) % len(q.consumers)
+		if c := q.consumers[at]; c.open() {
+			if q.turn = at; q.settings.Strategy == RoundRobin {
+				q.turn++
+			}
 			return c
 		}
 	}
