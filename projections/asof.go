@@ -49,13 +49,8 @@ func foldInto(ctx context.Context, path string, history iter.Seq2[events.Recorde
 	if err != nil {
 		return err
 	}
-	for d, err := range decodeInParallel(ctx, history) {
-		if err == nil {
-			err = g.take(d)
-		}
-		if err != nil {
-			return errors.Join(eventError(d.recorded, err), g.close())
-		}
+	if err := g.takeAll(decodeInParallel(ctx, history), nil); err != nil {
+		return errors.Join(err, g.close())
 	}
 	// It need not survive anything, so it stays as it was filled.
 	return errors.Join(g.fold.goLive(pastRows), writeMark(g.conn, g.mark), g.close())
@@ -70,23 +65,14 @@ func Trace(ctx context.Context, sid string, history iter.Seq2[events.Recorded, e
 	}
 	defer func() { err = errors.Join(err, g.close()) }()
 	var before Conversation
-	for d, err := range decodeInParallel(ctx, history) {
-		if err == nil {
-			err = g.take(d)
-		}
-		if err != nil {
-			return eventError(d.recorded, err)
-		}
+	return g.takeAll(decodeInParallel(ctx, history), func(e *events.Recorded) error {
 		after, err := g.fold.conversation(sid)
-		if err == nil {
-			err = seen(d.recorded, before, after)
-		}
 		if err != nil {
 			return err
 		}
-		before = after
-	}
-	return nil
+		defer func() { before = after }()
+		return seen(e, before, after)
+	})
 }
 
 // conversation returns a row; zero when there is none.

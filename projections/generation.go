@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"time"
 
@@ -192,6 +193,26 @@ func (g *generation) take(d decoded) error {
 		}
 	}
 	return err
+}
+
+// takeAll folds a history into a generation that is being filled, and calls after, unless
+// it is nil, after each event.
+func (g *generation) takeAll(history iter.Seq2[decoded, error], after func(e *events.Recorded) error) error {
+	for d, err := range history {
+		if err == nil {
+			err = g.take(d)
+		}
+		if err != nil {
+			return eventError(d.recorded, err)
+		}
+		if after == nil {
+			continue
+		}
+		if err := after(d.recorded); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // goLive ends the filling of a new file: indexes are made, the file is synced

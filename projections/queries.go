@@ -48,14 +48,10 @@ var ErrNoReadModels = errors.New("there are no read models yet; start the server
 // OpenReadOnly answers queries from the folder whether or not a server runs on
 // it. It sees the generation that is live at the time of the call. Close it.
 func OpenReadOnly(dir string) (*Queries, error) {
-	m, found, err := readManifest(dir)
-	switch {
-	case err != nil:
+	path, err := livePath(dir)
+	if err != nil {
 		return nil, err
-	case !found, m.Version != Version:
-		return nil, fmt.Errorf("%s: %w", dir, ErrNoReadModels)
 	}
-	path := filepath.Join(dir, m.File)
 	conn, err := openReader(path)
 	if err != nil {
 		return nil, damaged(path, err)
@@ -64,6 +60,18 @@ func OpenReadOnly(dir string) (*Queries, error) {
 		return nil, err
 	}
 	return newQueries(path, 1)
+}
+
+// livePath is the file of the live generation, if it is of this version.
+func livePath(dir string) (string, error) {
+	m, found, err := readManifest(dir)
+	switch {
+	case err != nil:
+		return "", err
+	case !found, m.Version != Version:
+		return "", fmt.Errorf("%s: %w", dir, ErrNoReadModels)
+	}
+	return filepath.Join(dir, m.File), nil
 }
 
 func newQueries(path string, readers int) (*Queries, error) {

@@ -207,18 +207,12 @@ const tellEvery = 1 << 16
 func (b *rebuild) foldAll(log iter.Seq2[decoded, error]) error {
 	b.tell(Filling)
 	g := b.next
-	for d, err := range log {
-		if err == nil {
-			err = g.take(d)
-		}
-		if err != nil {
-			return eventError(d.recorded, err)
-		}
+	return g.takeAll(log, func(*events.Recorded) error {
 		if g.mark.event%tellEvery == 0 {
 			b.tell(Filling)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func eventError(r *events.Recorded, err error) error {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -24,14 +23,10 @@ type SQL struct {
 // OpenSQL opens the read models in dir, and the log in a file of SQLite; without one
 // there are no views of events. Close it.
 func OpenSQL(dir, log string) (*SQL, error) {
-	m, found, err := readManifest(dir)
-	switch {
-	case err != nil:
+	path, err := livePath(dir)
+	if err != nil {
 		return nil, err
-	case !found, m.Version != Version:
-		return nil, fmt.Errorf("%s: %w", dir, ErrNoReadModels)
 	}
-	path := filepath.Join(dir, m.File)
 	conn, err := sqlite.OpenConn(path, readerFlags|sqlite.OpenURI)
 	if err != nil {
 		return nil, damaged(path, err)

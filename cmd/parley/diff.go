@@ -72,7 +72,11 @@ func (r *reading) diff(ctx context.Context, service, ref, from, to string) ([]di
 	if len(before)+len(after) == 0 {
 		return nil, &projections.NotFoundError{Kind: "conversation", Name: ref}
 	}
-	var all []difference
+	return compareAll(before, after), nil
+}
+
+// compareAll returns what changed, went and came.
+func compareAll(before, after []thing) (all []difference) {
 	for _, old := range before {
 		all = append(all, old.compare(find(after, old))...)
 	}
@@ -81,7 +85,7 @@ func (r *reading) diff(ctx context.Context, service, ref, from, to string) ([]di
 			all = append(all, difference{Kind: now.kind, Sid: now.sid, To: now.values})
 		}
 	}
-	return all, nil
+	return all
 }
 
 func find(list []thing, wanted thing) *thing {

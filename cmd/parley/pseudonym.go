@@ -52,6 +52,7 @@ func (p pseudonyms) event(e *events.Recorded) error {
 		}
 	}
 	e.Metadata.Actor.ID = p.name(e.Metadata.Actor.ID)
+	e.Metadata.CommandHash = "" // tells a body, to who can guess it
 	e.Metadata.Correlation, e.Metadata.Causation = p.name(e.Metadata.Correlation), p.name(e.Metadata.Causation)
 	e.Data, err = json.Marshal(fields)
 	return err

@@ -10,7 +10,7 @@ import (
 
 // verify folds a fixture's history as the engine and the read models do, and returns
 // what comes out differently.
-func (f *fixture) verify(ctx context.Context) (list []difference, err error) {
+func (f *fixture) verify(ctx context.Context) ([]difference, error) {
 	state := conversation.State{}
 	for i, e := range f.Events {
 		event, err := events.Vocabulary().Decode(e.Type, e.Data)
@@ -25,16 +25,7 @@ func (f *fixture) verify(ctx context.Context) (list []difference, err error) {
 	if err != nil {
 		return nil, err
 	}
-	before, after := thingsIn(f.Expect), thingsIn(now)
-	for _, old := range before {
-		list = append(list, old.compare(find(after, old))...)
-	}
-	for _, fresh := range after {
-		if find(before, fresh) == nil {
-			list = append(list, difference{Kind: fresh.kind, Sid: fresh.sid, To: fresh.values})
-		}
-	}
-	return list, nil
+	return compareAll(thingsIn(f.Expect), thingsIn(now)), nil
 }
 
 // evolve is the domain's; an event that is none of a conversation's is an error here.

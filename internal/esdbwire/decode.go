@@ -36,25 +36,15 @@ var errDamaged = errors.New("the message is damaged")
 // decode reads a message. Its events point into b.
 func (r *batchRequest) decode(b []byte) error {
 	var rest []byte
-	for len(b) > 0 {
-		number, kind, size := protowire.ConsumeTag(b)
-		if size < 0 {
-			return errDamaged
-		}
-		length := protowire.ConsumeFieldValue(number, kind, b[size:])
-		if length < 0 {
-			return errDamaged
-		}
-		field, value := b[:size+length], b[size:size+length]
-		b = b[size+length:]
-		if number != batchProposed || kind != protowire.BytesType {
+	err := eachField(b, func(number protowire.Number, field, content []byte) error {
+		if number != batchProposed || content == nil {
 			rest = append(rest, field...)
-			continue
+			return nil
 		}
-		content, _ := protowire.ConsumeBytes(value)
-		if err := r.add(content); err != nil {
-			return err
-		}
+		return r.add(content)
+	})
+	if err != nil {
+		return err
 	}
 	return proto.Unmarshal(rest, &r.rest)
 }
@@ -74,7 +64,7 @@ func decodeProposed(b []byte) (p proposed, err error) {
 	var id events.ID
 	var named, typed bool
 	failed := errNoID
-	err = eachField(b, func(number protowire.Number, v []byte) (err error) {
+	err = eachField(b, func(number protowire.Number, _, v []byte) (err error) {
 		switch number {
 		case proposedID:
 			id, failed, err = decodeID(v)
@@ -96,8 +86,9 @@ func decodeProposed(b []byte) (p proposed, err error) {
 	return p, failed
 }
 
-// eachField calls f with the fields that are bytes.
-func eachField(b []byte, f func(number protowire.Number, v []byte) error) error {
+// eachField calls f with each field as it stands, and with what is in it if it is bytes,
+// else nil.
+func eachField(b []byte, f func(number protowire.Number, field, content []byte) error) error {
 	for len(b) > 0 {
 		number, kind, size := protowire.ConsumeTag(b)
 		if size < 0 {
@@ -107,13 +98,13 @@ func eachField(b []byte, f func(number protowire.Number, v []byte) error) error 
 		if length < 0 {
 			return errDamaged
 		}
-		value := b[size : size+length]
+		field, value := b[:size+length], b[size:size+length]
 		b = b[size+length:]
-		if kind != protowire.BytesType {
-			continue
+		var content []byte
+		if kind == protowire.BytesType {
+			content, _ = protowire.ConsumeBytes(value)
 		}
-		content, _ := protowire.ConsumeBytes(value)
-		if err := f(number, content); err != nil {
+		if err := f(number, field, content); err != nil {
 			return err
 		}
 	}
@@ -123,7 +114,7 @@ func eachField(b []byte, f func(number protowire.Number, v []byte) error) error 
 // decodeProperty reads one of an event's properties.
 func (p *proposed) decodeProperty(b []byte, named, typed *bool) error {
 	var key, value []byte
-	err := eachField(b, func(number protowire.Number, v []byte) error {
+	err := eachField(b, func(number protowire.Number, _, v []byte) error {
 		switch number {
 		case 1:
 			key = v
