@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -18,9 +19,15 @@ without one is half an export; the next export there begins anew. The same part 
 comes out the same, byte for byte. A server may run meanwhile: what the log has at the
 beginning is written.
 
---from and --to are positions or times, inclusive; a day is its beginning in UTC.`,
+--from and --to are positions or times, inclusive; a day is its beginning in UTC.
+
+--anonymise puts pseudonyms in place of identities, addresses, authors, unique names and
+correlation ids, the same one for the same text, and leaves out bodies, attributes,
+subjects, media, friendly names and secrets. Exports made with one --key have the same
+pseudonyms; without it the key is forgotten.`,
 		Example: `  parley export --format parquet --out ./history
-  parley export --format csv --out ./november --from 2026-11-01 --to 2026-12-01 --type conversation.message-added.v1`,
+  parley export --format csv --out ./november --from 2026-11-01 --to 2026-12-01 --type conversation.message-added.v1
+  parley export --out ./shareable --anonymise --key ./pseudonyms.key`,
 	}
 	data := dataFlag(c)
 	f := c.Flags()
@@ -31,6 +38,8 @@ beginning is written.
 	types := f.StringSlice("type", nil, "only this type, e.g. conversation.message-added.v1")
 	service := f.String("service", "", "only events of this service")
 	conversation := f.String("conversation", "", "only this conversation, by SID")
+	anonymous := f.Bool("anonymise", false, "pseudonyms for persons, and no content")
+	key := f.String("key", "", fmt.Sprintf("file with the key of the pseudonyms, %d bytes at least", leastKey))
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		o := export.Options{Format: export.Format(*format), Dir: *dir, Version: thisBuild().Version, Service: *service}
 		o.Filter.Types = *types
@@ -42,6 +51,9 @@ beginning is written.
 			return usage("--format %q: parquet, jsonl or csv", *format)
 		case *dir == "":
 			return usage("--out is needed")
+		}
+		if err := anonymiseBy(&o, *anonymous, *key); err != nil {
+			return err
 		}
 		for _, name := range *types {
 			if _, known := events.Vocabulary().Zero(name); !known {
@@ -70,6 +82,18 @@ beginning is written.
 		})
 	}
 	return c
+}
+
+func anonymiseBy(o *export.Options, wanted bool, key string) error {
+	if !wanted {
+		if key != "" {
+			return usage("--key is for --anonymise")
+		}
+		return nil
+	}
+	p, err := newPseudonyms(key)
+	o.Anonymise = p.event
+	return err
 }
 
 func bounds(o *export.Options, from, to string) error {

@@ -78,7 +78,10 @@ subjects, media. SIDs and times stay.`,
 
 func newFixture(ctx context.Context, sid string, history iter.Seq2[events.Recorded, error], anonymous bool) (*fixture, error) {
 	f := &fixture{Format: fixtureFormat, Version: thisBuild().Version, Conversation: sid, Anonymised: anonymous}
-	hide := newPseudonyms()
+	hide, err := newPseudonyms("")
+	if err != nil {
+		return nil, err
+	}
 	for e, err := range history {
 		if err == nil && anonymous {
 			err = hide.event(&e)
@@ -91,7 +94,6 @@ func newFixture(ctx context.Context, sid string, history iter.Seq2[events.Record
 	if len(f.Events) == 0 {
 		return nil, &projections.NotFoundError{Kind: "conversation", Name: sid}
 	}
-	var err error
 	if f.Expect, err = f.fold(ctx); err != nil {
 		return nil, err
 	}

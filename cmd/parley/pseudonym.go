@@ -1,24 +1,46 @@
 package main
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
 	"regexp"
+	"slices"
 
 	"github.com/parley-engine/parley/events"
 )
 
-// pseudonyms replace what tells who somebody is. The key is forgotten with them.
+// pseudonyms replace what tells who somebody is. Who has the key can find out whether a
+// text he guesses is behind one, and nobody else.
 type pseudonyms struct{ key []byte }
 
-func newPseudonyms() pseudonyms {
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails
-	return pseudonyms{key}
+// leastKey is how long a key is at least, in bytes.
+const leastKey = 32
+
+// newPseudonyms have the key in a file, or one that is forgotten with them.
+func newPseudonyms(file string) (p pseudonyms, err error) {
+	if file == "" {
+		p.key = make([]byte, leastKey)
+		_, _ = rand.Read(p.key) // never fails
+		return p, nil
+	}
+	if p.key, err = os.ReadFile(file); err != nil {
+		return p, usage("--key: %v", err)
+	}
+	if p.key = bytes.TrimSpace(p.key); len(p.key) < leastKey {
+		return p, usage("--key: %s has %d bytes of %d at least", file, len(p.key), leastKey)
+	}
+	return p, nil
 }
+
+// secrets are left out of any event.
+var secrets = []string{"hash", "sealed"}
 
 // content are the personal fields that are left out whole.
 var content = map[string]bool{
@@ -28,9 +50,16 @@ var content = map[string]bool{
 // plainFields say nothing of a person, inside objects that do.
 var plainFields = map[string]bool{"type": true, "level": true}
 
-// event replaces what is personal in an event. Its payload becomes one of today's.
+// event replaces what is personal in an event. Its payload becomes one of today's, and
+// is left out where it is not known what is in it.
 func (p pseudonyms) event(e *events.Recorded) error {
+	e.Stream = p.stream(e.Stream)
+	p.metadata(&e.Metadata)
 	event, err := events.Vocabulary().Decode(e.Type, e.Data)
+	if _, foreign := errors.AsType[*events.UnknownTypeError](err); foreign {
+		e.Data = []byte("{}")
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -51,11 +80,30 @@ func (p pseudonyms) event(e *events.Recorded) error {
 			fields[name] = p.value(value)
 		}
 	}
-	e.Metadata.Actor.ID = p.name(e.Metadata.Actor.ID)
-	e.Metadata.CommandHash = "" // tells a body, to who can guess it
-	e.Metadata.Correlation, e.Metadata.Causation = p.name(e.Metadata.Correlation), p.name(e.Metadata.Causation)
+	for _, name := range secrets {
+		delete(fields, name)
+	}
+	if _, there := fields["reservation"]; there {
+		fields["reservation"] = p.stream(fmt.Sprint(fields["reservation"]))
+	}
 	e.Data, err = json.Marshal(fields)
 	return err
+}
+
+func (p pseudonyms) metadata(m *events.Metadata) {
+	m.Actor.ID = p.name(m.Actor.ID)
+	m.CommandHash = "" // tells a body, to who can guess it
+	m.Correlation, m.Causation = p.name(m.Correlation), p.name(m.Causation)
+}
+
+// stream replaces what is no SID in a stream's name: reservations are named by a hash of
+// a value, and others' streams by whatever they like.
+func (p pseudonyms) stream(name string) string {
+	category, id, ok := events.SplitStream(name)
+	if !ok || !slices.Contains(events.Categories(), category) {
+		return p.name(name)
+	}
+	return events.Stream(category, p.name(id))
 }
 
 // value replaces all texts in a value.

@@ -31,6 +31,10 @@ type Options struct {
 	FromTime, ToTime time.Time
 	Filter           store.Filter
 	Service          string // only events of this one
+
+	// Anonymise, unless nil, takes out of an event what tells who somebody is. What is
+	// wanted is decided before.
+	Anonymise func(e *events.Recorded) error
 }
 
 // Manifest is what an export has. It is written last.
@@ -42,6 +46,7 @@ type Manifest struct {
 	Last       events.Position `json:"last"`
 	Events     int             `json:"events"`
 	Types      map[string]int  `json:"types"`
+	Anonymised bool            `json:"anonymised,omitempty"`
 	Selection  Selection       `json:"selection"`
 	Partitions []Partition     `json:"partitions"`
 }
@@ -100,7 +105,7 @@ func Run(ctx context.Context, log store.LogReader, o Options) (*Manifest, error)
 	if o.To.IsZero() {
 		o.To = head // what comes meanwhile is for the next one
 	}
-	m := &Manifest{Format: o.Format, Version: o.Version, Upto: o.To, Types: map[string]int{}, Selection: Selection{
+	m := &Manifest{Format: o.Format, Version: o.Version, Upto: o.To, Types: map[string]int{}, Anonymised: o.Anonymise != nil, Selection: Selection{
 		o.From, o.FromTime, o.ToTime, o.Filter.Types, o.Filter.StreamPrefixes, o.Service,
 	}}
 	if !o.ToTime.IsZero() {
@@ -174,6 +179,11 @@ func (m *Manifest) collect(ctx context.Context, log store.LogReader, o *Options,
 		}
 		if !wanted || e.Position.Compare(o.From) < 0 {
 			continue
+		}
+		if o.Anonymise != nil {
+			if err := o.Anonymise(&e); err != nil {
+				return fmt.Errorf("event %s: %w", e.Position, err)
+			}
 		}
 		row := rowOf(&e)
 		if err := s.put(partition{folderOf(row.ChatServiceSid), row.RecordedAt.Format(time.DateOnly)}, &row); err != nil {
