@@ -13,7 +13,7 @@ import (
 
 func timerCommand() *cobra.Command {
 	c := &cobra.Command{Use: "timer", Short: "Look at running timers"}
-	c.AddCommand(timerList(), timerLate(), timerForecast())
+	c.AddCommand(timerList(), timerLate(), timerForecast(), timerSimulate())
 	return c
 }
 
