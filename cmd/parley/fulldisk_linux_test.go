@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +15,10 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
+
+	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/store"
+	"github.com/parley-engine/parley/store/sqlitestore"
 )
 
 // smallDisk mounts a file system in memory of 24 MB.
@@ -113,4 +119,43 @@ func TestFullDiskEndsAnExport(t *testing.T) {
 	_, errOut, code = parley(t, "export", "--data", dir, "--out", out)
 	require.Equal(t, exitOK, code, errOut)
 	require.FileExists(t, filepath.Join(out, "manifest.json"))
+}
+
+// A backup that finds no room leaves nothing, and what it was of as it was.
+func TestABackupOnAFullDiskLeavesNothing(t *testing.T) {
+	t.Parallel()
+	disk, data := smallDisk(t), folder(t.TempDir())
+	require.NoError(t, data.furnish())
+	log, err := sqlitestore.Open(data.log(), nil)
+	require.NoError(t, err)
+	large := make([]byte, 100_000)
+	for i := range 50 {
+		_, _ = rand.Read(large)
+		_, err := log.Append(t.Context(), "order-1", store.Revision(i-1), []events.Proposed{{
+			ID: events.NameID(fmt.Sprint(i)), Type: "conversation.removed.v1", Data: fmt.Appendf(nil, `{"x":%q}`, hex.EncodeToString(large)),
+		}})
+		require.NoError(t, err)
+	}
+	require.NoError(t, log.Close())
+	require.NoError(t, writeFile(data.path("account"), []byte("AC1\n")))
+	before, err := os.ReadFile(data.log())
+	require.NoError(t, err)
+
+	const some = 1 << 20
+	for room, says := range map[int64]string{some: "full", int64(len(before)) + some: "no space left"} { // the archive has none, too
+		filler := filepath.Join(disk, "filler")
+		fillUp(t, filler)
+		info, err := os.Stat(filler)
+		require.NoError(t, err)
+		require.NoError(t, os.Truncate(filler, info.Size()-room))
+		p := packing{folder: data, media: data.media(), out: filepath.Join(disk, "x.backup"), progress: func(int) {}}
+		_, err = p.run(t.Context())
+		require.ErrorContains(t, err, says)
+		left, err := os.ReadDir(disk)
+		require.NoError(t, err)
+		require.Len(t, left, 1, "the filler")
+	}
+	after, err := os.ReadFile(data.log())
+	require.NoError(t, err)
+	require.Equal(t, before, after)
 }
