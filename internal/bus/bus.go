@@ -115,7 +115,7 @@ func (b *Bus) Run(ctx context.Context) error {
 	}
 	lent := startWorkers(b.opts.Workers)
 	defer lent.stop()
-	router, err := b.router(lent)
+	router, doors, err := b.router(lent)
 	if err != nil {
 		return err
 	}
@@ -125,12 +125,16 @@ func (b *Bus) Run(ctx context.Context) error {
 	defer sweeper.Wait()
 	sweeper.Go(func() { b.sweep(context.WithoutCancel(ctx)) })
 	defer b.beginStop() // for the sweeper, should the router end by itself
-	return b.serve(context.WithoutCancel(ctx), router)
+	return b.serve(context.WithoutCancel(ctx), router, doors)
 }
 
-// serve runs the router until the bus stops. Closing it closes the subscribers,
-// and they wait for what they handed out.
-func (b *Bus) serve(ctx context.Context, router *message.Router) error {
+// doors are the router's handlers.
+type doors struct{ call, send *message.Handler }
+
+// serve runs the router until the bus stops, or a door ends by itself: a router goes on
+// with one of them. Closing it closes the subscribers, and they wait for what they
+// handed out.
+func (b *Bus) serve(ctx context.Context, router *message.Router, d doors) error {
 	ended := make(chan error, 1)
 	go func() { ended <- router.Run(ctx) }()
 	select {
@@ -139,12 +143,15 @@ func (b *Bus) serve(ctx context.Context, router *message.Router) error {
 	case err := <-ended:
 		return err
 	}
+	var err error
 	select {
-	case err := <-ended:
-		return fmt.Errorf("bus stopped by itself: %w", err)
+	case <-d.call.Stopped():
+		err = errors.New("the call door ended by itself")
+	case <-d.send.Stopped():
+		err = errors.New("the durable door ended by itself: the connection was closed, or its consumer deleted")
 	case <-b.stopping:
 	}
-	err := router.Close()
+	err = cmp.Or(err, router.Close())
 	<-ended
 	if flushErr := b.nc.FlushTimeout(b.opts.Patience); err == nil && flushErr != nil {
 		err = fmt.Errorf("flush replies: %w", flushErr)
@@ -253,21 +260,21 @@ func (b *Bus) prepare(ctx context.Context) error {
 
 // router joins the doors, the middleware and the handler. The first middleware
 // is the outermost.
-func (b *Bus) router(lent *workers) (*message.Router, error) {
+func (b *Bus) router(lent *workers) (*message.Router, doors, error) {
 	calls, sends, err := b.doors()
 	if err != nil {
-		return nil, err
+		return nil, doors{}, err
 	}
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: b.opts.Patience + 5*time.Second}, routerLog{b.log})
 	if err != nil {
-		return nil, fmt.Errorf("make router: %w", err)
+		return nil, doors{}, fmt.Errorf("make router: %w", err)
 	}
 	router.AddMiddleware(b.settle, b.measure)
 	call := router.AddConsumerHandler(doorCall, SubjectCall, calls, b.handle)
 	call.AddMiddleware(lent.middleware, middleware.Recoverer) // the subscriber limits the time
 	send := router.AddConsumerHandler(doorSend, SubjectSend, sends, b.handle)
 	send.AddMiddleware(b.retry, lent.middleware, middleware.Recoverer, middleware.Timeout(b.opts.Timeout))
-	return router, nil
+	return router, doors{call, send}, nil
 }
 
 func (b *Bus) doors() (calls, sends message.Subscriber, err error) {

@@ -2,6 +2,7 @@ package pubsub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -95,8 +96,8 @@ func (s *PartitionedSubscriber) Subscribe(ctx context.Context, topic string) (<-
 	return out, nil
 }
 
-// read delivers one partition until ctx ends. A partition that cannot be opened is
-// given up, so that this process or another tries again.
+// read delivers one partition until ctx ends. A partition that cannot be opened, or
+// whose consumer is deleted, is given up, so that this process or another tries again.
 func (s *PartitionedSubscriber) read(ctx context.Context, topic string, out chan *message.Message) error {
 	options := s.options
 	options.out = out
@@ -107,17 +108,22 @@ func (s *PartitionedSubscriber) read(ctx context.Context, topic string, out chan
 	if s.partitions.Taken != nil {
 		err = s.partitions.Taken(ctx)
 	}
+	var partition *streamSubscription
 	if err == nil {
-		_, err = subscriber.Subscribe(context.WithoutCancel(ctx), topic)
+		partition, err = subscriber.subscribe(context.WithoutCancel(ctx), topic)
 	}
-	if err != nil {
-		if ctx.Err() == nil {
-			s.options.Logger.Warn("partition is not read for now", "subject", topic, "err", err)
+	if err == nil {
+		select {
+		case <-ctx.Done():
+			return subscriber.Close()
+		case <-partition.done:
+			err = errors.New("its consumer ended")
 		}
-		return nil
 	}
-	<-ctx.Done()
-	return subscriber.Close()
+	if ctx.Err() == nil {
+		s.options.Logger.Warn("partition is not read for now", "subject", topic, "err", err)
+	}
+	return nil
 }
 
 // Close gives all partitions back, waits for what was handed out and closes the

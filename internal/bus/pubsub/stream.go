@@ -115,9 +115,17 @@ func (s *StreamSubscriber) SubscribeInitialize(topic string) error {
 }
 
 // Subscribe delivers the messages of the topic. The channel is closed after
-// Close, after ctx ended, or when the connection was closed; all of them wait
-// for what was handed out.
+// Close, after ctx ended, or when the connection was closed or the consumer
+// deleted; all of them wait for what was handed out.
 func (s *StreamSubscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	sub, err := s.subscribe(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	return sub.out, nil
+}
+
+func (s *StreamSubscriber) subscribe(ctx context.Context, topic string) (*streamSubscription, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -132,7 +140,7 @@ func (s *StreamSubscriber) Subscribe(ctx context.Context, topic string) (<-chan 
 		return nil, err
 	}
 	s.open[sub] = struct{}{}
-	return sub.out, nil
+	return sub, nil
 }
 
 // Close stops pulling, waits for what was handed out, gives back the rest, and
@@ -357,7 +365,7 @@ func (s *streamSubscription) watch(ctx context.Context) {
 	defer close(s.done)
 	beat := time.NewTicker(s.owner.opts.AckWait / 3)
 	defer beat.Stop()
-	cutOff := s.consume.Closed() // the connection was closed
+	cutOff := s.consume.Closed() // the connection was closed, or the consumer deleted
 	for {
 		select {
 		case <-beat.C:
