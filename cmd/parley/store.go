@@ -15,8 +15,8 @@ import (
 )
 
 func storeCommand() *cobra.Command {
-	c := &cobra.Command{Use: "store", Short: "Copy a log to another database, and check one"}
-	c.AddCommand(storeCopy(), storeVerify())
+	c := &cobra.Command{Use: "store", Short: "Copy a log to another database, check one, and tell what it takes"}
+	c.AddCommand(storeCopy(), storeVerify(), storeUsage())
 	return c
 }
 
