@@ -39,8 +39,22 @@ func newPseudonyms(file string) (p pseudonyms, err error) {
 	return p, nil
 }
 
-// secrets are left out of any event.
-var secrets = []string{"hash", "sealed"}
+// secrets are left out of any event, wherever they stand in it: addresses of webhooks
+// often have a token in them, and a hash tells a content to who can guess it.
+var secrets = map[string]bool{
+	"hash": true, "sealed": true, "sha256": true,
+	"url": true, "webhook_url": true, "pre_webhook_url": true, "post_webhook_url": true,
+}
+
+func withoutSecrets(fields map[string]any) {
+	for name, value := range fields {
+		if secrets[name] {
+			delete(fields, name)
+		} else if inner, object := value.(map[string]any); object {
+			withoutSecrets(inner)
+		}
+	}
+}
 
 // content are the personal fields that are left out whole.
 var content = map[string]bool{
@@ -80,9 +94,7 @@ func (p pseudonyms) event(e *events.Recorded) error {
 			fields[name] = p.value(value)
 		}
 	}
-	for _, name := range secrets {
-		delete(fields, name)
-	}
+	withoutSecrets(fields)
 	if _, there := fields["reservation"]; there {
 		fields["reservation"] = p.stream(fmt.Sprint(fields["reservation"]))
 	}
