@@ -64,7 +64,7 @@ func decodeProposed(b []byte) (p proposed, err error) {
 	var id events.ID
 	var named, typed bool
 	failed := errNoID
-	err = eachField(b, func(number protowire.Number, _, v []byte) (err error) {
+	err = eachContent(b, func(number protowire.Number, v []byte) (err error) {
 		switch number {
 		case proposedID:
 			id, failed, err = decodeID(v)
@@ -111,10 +111,21 @@ func eachField(b []byte, f func(number protowire.Number, field, content []byte) 
 	return nil
 }
 
+// eachContent calls f with what is in the fields that are bytes. A field of another kind
+// is one that nobody knows, whatever its number.
+func eachContent(b []byte, f func(number protowire.Number, content []byte) error) error {
+	return eachField(b, func(number protowire.Number, _, content []byte) error {
+		if content == nil {
+			return nil
+		}
+		return f(number, content)
+	})
+}
+
 // decodeProperty reads one of an event's properties.
 func (p *proposed) decodeProperty(b []byte, named, typed *bool) error {
 	var key, value []byte
-	err := eachField(b, func(number protowire.Number, _, v []byte) error {
+	err := eachContent(b, func(number protowire.Number, v []byte) error {
 		switch number {
 		case 1:
 			key = v

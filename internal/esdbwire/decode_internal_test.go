@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
@@ -58,6 +59,20 @@ func TestABatchIsReadAsTheStubsReadIt(t *testing.T) {
 		m.ProposedMessages = nil
 		require.True(t, proto.Equal(m, &got.rest))
 	})
+}
+
+// A number that is known, on a field of another kind, is a field that nobody knows.
+func TestAFieldOfAnotherKindIsPassedOver(t *testing.T) {
+	b, err := proto.Marshal(&streams.BatchAppendReq_ProposedMessage{
+		Id: idOf(events.NameID("x"), false), Metadata: map[string]string{"type": "a", "content-type": "b"}, Data: []byte("{}"), CustomMetadata: []byte("m"),
+	})
+	require.NoError(t, err)
+	for number := range protowire.Number(proposedData) {
+		b = protowire.AppendVarint(protowire.AppendTag(b, number+1, protowire.VarintType), 7)
+	}
+	one, err := decodeProposed(b)
+	require.NoError(t, err)
+	require.Equal(t, []any{events.NameID("x"), "a", "m", "{}"}, []any{one.id, one.kind, string(one.metadata), string(one.data)})
 }
 
 // Damage is an error, never a panic, and what the stubs accept is accepted.
