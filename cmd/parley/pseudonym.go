@@ -98,8 +98,18 @@ func (p pseudonyms) event(e *events.Recorded) error {
 	if _, there := fields["reservation"]; there {
 		fields["reservation"] = p.stream(fmt.Sprint(fields["reservation"]))
 	}
-	e.Data, err = json.Marshal(fields)
+	text, err := json.Marshal(fields)
+	e.Data = []byte(p.persons(string(text)))
 	return err
+}
+
+// personSID is a SID that is made from an identity, among other things that an event
+// tells: who guesses the identity could test it by the SID.
+var personSID = regexp.MustCompile(`\b(US|BS)[0-9a-f]{32}\b`)
+
+// persons replaces such SIDs in a text by others.
+func (p pseudonyms) persons(text string) string {
+	return personSID.ReplaceAllStringFunc(text, func(sid string) string { return sid[:2] + hex.EncodeToString(p.code(sid)[:16]) })
 }
 
 func (p pseudonyms) metadata(m *events.Metadata) {
@@ -143,9 +153,13 @@ var identifier = regexp.MustCompile(`^([A-Z]{2}[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f
 // name is the pseudonym of a text: the same for the same text.
 func (p pseudonyms) name(text string) string {
 	if text == "" || identifier.MatchString(text) {
-		return text
+		return p.persons(text)
 	}
+	return "person-" + hex.EncodeToString(p.code(text)[:6])
+}
+
+func (p pseudonyms) code(text string) []byte {
 	mac := hmac.New(sha256.New, p.key)
 	_, _ = mac.Write([]byte(text)) // never fails
-	return "person-" + hex.EncodeToString(mac.Sum(nil)[:6])
+	return mac.Sum(nil)
 }
