@@ -67,11 +67,11 @@ func Trace(ctx context.Context, sid string, history iter.Seq2[events.Recorded, e
 	var before Conversation
 	return g.takeAll(decodeInParallel(ctx, history), func(e *events.Recorded) error {
 		after, err := g.fold.conversation(sid)
-		if err != nil {
-			return err
+		if err == nil {
+			err = seen(e, before, after)
 		}
-		defer func() { before = after }()
-		return seen(e, before, after)
+		before = after
+		return err
 	})
 }
 

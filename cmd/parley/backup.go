@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/parley-engine/parley/internal/backup"
+	"github.com/parley-engine/parley/internal/blob"
 	"github.com/parley-engine/parley/store"
 	"github.com/parley-engine/parley/store/sqlitestore"
 )
@@ -91,7 +92,7 @@ type packing struct {
 
 	temporary string // folder beside the file
 	archive   *backup.Writer
-	packed    map[string]bool // uploads
+	packed    map[string]bool // uploads, by their hash
 }
 
 func (p *packing) run(ctx context.Context) (m *backup.Manifest, err error) {
@@ -151,35 +152,28 @@ func (p *packing) pack(ctx context.Context) (*backup.Manifest, error) {
 		}
 	}
 	for _, name := range names {
-		if err := p.add(name, p.folder.path(filepath.FromSlash(name))); err != nil {
+		if err := p.add(ctx, name, p.folder.path(filepath.FromSlash(name))); err != nil {
 			return nil, err
 		}
 	}
 	return m, nil
 }
 
-// uploads packs those that are not packed yet. One that goes meanwhile is left out.
+// uploads packs those that are not packed yet. One that goes meanwhile is left out, and
+// packed the next time if it came again.
 func (p *packing) uploads(ctx context.Context) error {
-	err := filepath.WalkDir(p.media, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() || ctx.Err() != nil {
-			return errors.Join(ignoreMissing(err), ctx.Err())
+	err := blob.Each(ctx, p.media, func(sha256, path string) error {
+		if p.packed[sha256] {
+			return nil
 		}
 		within, err := filepath.Rel(p.media, path)
-		name := "media/" + filepath.ToSlash(within)
-		if err != nil || p.packed[name] || !isUpload(within) {
-			return err
+		if err == nil {
+			err = p.add(ctx, "media/"+filepath.ToSlash(within), path)
 		}
-		p.packed[name] = true
-		return ignoreMissing(p.add(name, path))
+		p.packed[sha256] = err == nil
+		return ignoreMissing(err)
 	})
 	return ignoreMissing(err)
-}
-
-// isUpload tells uploads from those that are on their way.
-func isUpload(within string) bool {
-	const digits = 64
-	name := strings.ReplaceAll(filepath.ToSlash(within), "/", "")
-	return len(name) == digits && strings.Trim(name, "0123456789abcdef") == ""
 }
 
 func ignoreMissing(err error) error {
@@ -189,7 +183,7 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-func (p *packing) add(name, path string) (err error) {
+func (p *packing) add(ctx context.Context, name, path string) (err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -199,7 +193,7 @@ func (p *packing) add(name, path string) (err error) {
 	if err != nil {
 		return err
 	}
-	return p.archive.Add(name, f, info.Size())
+	return p.archive.Add(ctx, name, f, info.Size())
 }
 
 // log packs the log and says what is in it.
@@ -220,7 +214,7 @@ func (p *packing) log(ctx context.Context) (m *backup.Manifest, err error) {
 		Version: thisBuild().Version, Created: time.Now().UTC().Truncate(time.Second),
 		Position: report.Head, Events: report.Events, Digest: report.Digest,
 	}
-	return m, p.add("log.db", copied)
+	return m, p.add(ctx, "log.db", copied)
 }
 
 // removeLogSides removes what reading a log that nobody writes to has put beside it.

@@ -88,7 +88,7 @@ func unpacked(ctx context.Context, file, within, pattern string) (dir string, m 
 	if dir, err = os.MkdirTemp(within, pattern); err != nil {
 		return "", nil, err
 	}
-	if m, err = backup.Unpack(f, dir); err != nil {
+	if m, err = backup.Unpack(ctx, f, dir); err != nil {
 		return dir, nil, fmt.Errorf("%s: %w", file, err)
 	}
 	restored := folder(dir)

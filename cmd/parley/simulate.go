@@ -20,7 +20,7 @@ type simulated struct {
 	Outcome        conversation.Outcome `json:"outcome"`
 	Conversations  int                  `json:"conversations"`
 	Regretted      int                  `json:"regretted"` // of these, with traffic after they would have closed
-	After          int                  `json:"after"`     // messages and participants of such traffic
+	After          int                  `json:"after"`     // messages, participants and states of such traffic
 	WasInactive    int                  `json:"was_inactive"`
 	Inactive       int                  `json:"inactive"` // times that a timer would have made one inactive
 	WasReactivated int                  `json:"was_reactivated"`
@@ -155,8 +155,11 @@ func (s *simulation) run(ctx context.Context, log readLog) (map[string]*conversa
 		if err != nil {
 			return nil, err
 		}
+		if e.Recorded.After(s.to) {
+			break // these times never fall
+		}
 		category, sid, _ := events.SplitStream(e.Stream)
-		if category != events.CategoryConversation || e.Recorded.After(s.to) {
+		if category != events.CategoryConversation {
 			continue
 		}
 		event, err := events.Vocabulary().Decode(e.Type, e.Data)

@@ -8,6 +8,7 @@ package backup
 
 import (
 	"archive/tar"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -74,13 +75,13 @@ func NewWriter(w io.Writer) (*Writer, error) {
 }
 
 // Add puts size bytes of r into the archive. That there are fewer is an error; what is
-// behind them is left out.
-func (w *Writer) Add(name string, r io.Reader, size int64) error {
+// behind them is left out. It ends with ctx.
+func (w *Writer) Add(ctx context.Context, name string, r io.Reader, size int64) error {
 	if err := w.header(name, size); err != nil {
 		return err
 	}
 	sum := sha256.New()
-	if _, err := io.CopyN(io.MultiWriter(w.tar, sum), r, size); err != nil {
+	if _, err := io.CopyN(io.MultiWriter(w.tar, sum), &source{ctx: ctx, Reader: r}, size); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	w.files = append(w.files, File{name, size, hex.EncodeToString(sum.Sum(nil))})

@@ -3,6 +3,7 @@ package backup_test
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -23,7 +24,7 @@ func archive(t *testing.T) []byte {
 	require.NoError(t, err)
 	for _, name := range []string{"log.db", "media/aa/bb", "secrets/key"} {
 		text := strings.Repeat(name, 1000)
-		require.NoError(t, w.Add(name, strings.NewReader(text+"more"), int64(len(text))))
+		require.NoError(t, w.Add(t.Context(), name, strings.NewReader(text+"more"), int64(len(text))))
 	}
 	require.NoError(t, w.Close(&backup.Manifest{Account: "AC1", Events: 7}))
 	return b.Bytes()
@@ -31,7 +32,7 @@ func archive(t *testing.T) []byte {
 
 func TestAnArchiveIsUnpackedAsItWasPacked(t *testing.T) {
 	dir := t.TempDir()
-	m, err := backup.Unpack(bytes.NewReader(archive(t)), dir)
+	m, err := backup.Unpack(t.Context(), bytes.NewReader(archive(t)), dir)
 	require.NoError(t, err)
 	require.Equal(t, []any{1, "AC1", 7, 3}, []any{m.Format, m.Account, m.Events, len(m.Files)})
 	for _, name := range []string{"log.db", "media/aa/bb", "secrets/key"} {
@@ -48,18 +49,29 @@ func TestAnArchiveIsUnpackedAsItWasPacked(t *testing.T) {
 func TestAFileIsNoShorterThanWasSaid(t *testing.T) {
 	w, err := backup.NewWriter(io.Discard)
 	require.NoError(t, err)
-	require.ErrorIs(t, w.Add("log.db", strings.NewReader("short"), 6), io.EOF)
+	require.ErrorIs(t, w.Add(t.Context(), "log.db", strings.NewReader("short"), 6), io.EOF)
+}
+
+func TestWhoIsInterruptedStops(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w, err := backup.NewWriter(io.Discard)
+	require.NoError(t, err)
+	require.ErrorIs(t, w.Add(ctx, "log.db", strings.NewReader("text"), 4), context.Canceled)
+	_, err = backup.Unpack(ctx, bytes.NewReader(archive(t)), t.TempDir())
+	require.ErrorIs(t, err, context.Canceled)
+	require.NotErrorIs(t, err, backup.ErrDamaged)
 }
 
 // Every archive that was cut short or has another byte is refused, or has what it had.
 func TestADamagedArchiveIsRefused(t *testing.T) {
 	whole := archive(t)
 	for n := range whole {
-		_, err := backup.Unpack(bytes.NewReader(whole[:n]), t.TempDir())
+		_, err := backup.Unpack(t.Context(), bytes.NewReader(whole[:n]), t.TempDir())
 		require.ErrorIs(t, err, backup.ErrDamaged, "cut at %d", n)
 		changed := bytes.Clone(whole)
 		changed[n] ^= 0x10
-		if m, err := backup.Unpack(bytes.NewReader(changed), t.TempDir()); err == nil {
+		if m, err := backup.Unpack(t.Context(), bytes.NewReader(changed), t.TempDir()); err == nil {
 			require.Len(t, m.Files, 3, "changed at %d", n)
 		}
 	}
@@ -110,7 +122,7 @@ func TestWhatDoesNotBelongIntoAnArchiveIsRefused(t *testing.T) {
 			dir := t.TempDir()
 			inner := filepath.Join(dir, "inner")
 			require.NoError(t, os.Mkdir(inner, 0o700))
-			_, err := backup.Unpack(row.archive, inner)
+			_, err := backup.Unpack(t.Context(), row.archive, inner)
 			require.ErrorContains(t, err, row.says)
 			left, err := os.ReadDir(dir)
 			require.NoError(t, err)

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"archive/tar"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -19,8 +20,8 @@ const maxManifest = 1 << 30
 
 // Unpack writes an archive's files into a folder, synced, and returns its manifest, to
 // which they were compared. An error with ErrDamaged names what does not fit; what was
-// written until then is left in the folder. No file that is there is written to.
-func Unpack(r io.Reader, dir string) (*Manifest, error) {
+// written until then is left in the folder. It ends with ctx. No file that is there is written to.
+func Unpack(ctx context.Context, r io.Reader, dir string) (*Manifest, error) {
 	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1))
 	if err != nil {
 		return nil, err
@@ -28,7 +29,7 @@ func Unpack(r io.Reader, dir string) (*Manifest, error) {
 	defer z.Close()
 	u := unpacker{archive: tar.NewReader(z), dir: dir}
 	for {
-		m, err := u.next()
+		m, err := u.next(ctx)
 		if err != nil || m != nil {
 			return m, err
 		}
@@ -43,7 +44,7 @@ type unpacker struct {
 }
 
 // next unpacks one file. The manifest is the last one.
-func (u *unpacker) next() (*Manifest, error) {
+func (u *unpacker) next(ctx context.Context) (*Manifest, error) {
 	h, err := u.archive.Next()
 	if errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%w: it has no %s: it was cut short", ErrDamaged, ManifestName)
@@ -57,10 +58,10 @@ func (u *unpacker) next() (*Manifest, error) {
 	case h.Name == ManifestName:
 		return u.finish(h.Size)
 	}
-	return nil, u.file(h)
+	return nil, u.file(ctx, h)
 }
 
-func (u *unpacker) file(h *tar.Header) (err error) {
+func (u *unpacker) file(ctx context.Context, h *tar.Header) (err error) {
 	path := filepath.Join(u.dir, filepath.FromSlash(h.Name))
 	if err := u.folder(filepath.Dir(path)); err != nil {
 		return err
@@ -74,7 +75,7 @@ func (u *unpacker) file(h *tar.Header) (err error) {
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	sum := sha256.New()
-	if err := copyOut(io.MultiWriter(f, sum), u.archive, h.Name); err != nil {
+	if err := copyOut(ctx, io.MultiWriter(f, sum), u.archive, h.Name); err != nil {
 		return err
 	}
 	u.files = append(u.files, File{h.Name, h.Size, hex.EncodeToString(sum.Sum(nil))})
@@ -82,8 +83,8 @@ func (u *unpacker) file(h *tar.Header) (err error) {
 }
 
 // copyOut tells what cannot be read from what cannot be written.
-func copyOut(w io.Writer, r io.Reader, name string) error {
-	source := &source{Reader: r}
+func copyOut(ctx context.Context, w io.Writer, r io.Reader, name string) error {
+	source := &source{ctx: ctx, Reader: r}
 	_, err := io.Copy(w, source)
 	if source.err != nil && !errors.Is(source.err, io.EOF) {
 		return damaged(name, source.err)
@@ -91,12 +92,17 @@ func copyOut(w io.Writer, r io.Reader, name string) error {
 	return err
 }
 
+// source is read until ctx ends.
 type source struct {
+	ctx context.Context
 	io.Reader
-	err error
+	err error // of the reader itself
 }
 
 func (s *source) Read(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
 	n, err := s.Reader.Read(p)
 	s.err = err
 	return n, err

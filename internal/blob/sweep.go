@@ -19,33 +19,33 @@ import (
 // held is asked without a lock, so it may take its time and may call the store.
 // Its error ends the sweep, as does the context's.
 func (s *Store) Sweep(ctx context.Context, olderThan time.Time, held func(ctx context.Context, sha256 string) (bool, error)) (removed int, bytes int64, err error) {
-	folders, err := os.ReadDir(s.dir)
-	if err != nil {
-		return 0, 0, fmt.Errorf("sweep blobs: %w", err)
-	}
 	w := sweep{store: s, olderThan: olderThan, held: held}
-	for _, folder := range folders {
-		if !folder.IsDir() || !hexDigits(folder.Name(), folderDigits) {
-			continue
-		}
-		if err := w.folder(ctx, folder.Name()); err != nil {
-			return w.removed, w.bytes, fmt.Errorf("sweep blobs: %w", err)
-		}
+	if err := Each(ctx, s.dir, func(sha256, _ string) error { return w.blob(ctx, sha256) }); err != nil {
+		return w.removed, w.bytes, fmt.Errorf("sweep blobs: %w", err)
 	}
 	return w.removed, w.bytes, nil
 }
 
-type sweep struct {
-	store     *Store
-	olderThan time.Time
-	held      func(ctx context.Context, sha256 string) (bool, error)
-
-	removed int
-	bytes   int64
+// Each calls do with the hash and the path of every blob in a store's folder, whoever
+// has it open. One may be gone by then. The first error ends it, as does the context's.
+func Each(ctx context.Context, dir string, do func(sha256, path string) error) error {
+	folders, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, folder := range folders {
+		if !folder.IsDir() || !hexDigits(folder.Name(), folderDigits) {
+			continue
+		}
+		if err := eachWithin(ctx, filepath.Join(dir, folder.Name()), do); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (w *sweep) folder(ctx context.Context, name string) error {
-	files, err := os.ReadDir(filepath.Join(w.store.dir, name))
+func eachWithin(ctx context.Context, folder string, do func(sha256, path string) error) error {
+	files, err := os.ReadDir(folder)
 	if err != nil {
 		return err
 	}
@@ -56,11 +56,20 @@ func (w *sweep) folder(ctx context.Context, name string) error {
 		if !file.Type().IsRegular() || !hexDigits(file.Name(), hashDigits-folderDigits) {
 			continue
 		}
-		if err := w.blob(ctx, name+file.Name()); err != nil {
+		if err := do(filepath.Base(folder)+file.Name(), filepath.Join(folder, file.Name())); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+type sweep struct {
+	store     *Store
+	olderThan time.Time
+	held      func(ctx context.Context, sha256 string) (bool, error)
+
+	removed int
+	bytes   int64
 }
 
 func (w *sweep) blob(ctx context.Context, sha256 string) error {
