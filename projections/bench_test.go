@@ -101,7 +101,7 @@ func BenchmarkProjectionRebuildAgainstBulkInsert(b *testing.B) {
 		var rows int
 		for range 3 {
 			rm := open(b, b.TempDir(), log, nil)
-			rebuilt, err := rm.Rebuild(context.Background(), nil)
+			rebuilt, err := rm.Rebuild(context.Background(), projections.RebuildOptions{}, nil)
 			require.NoError(b, err)
 			require.Equal(b, head, rebuilt.Position)
 			var took time.Duration

@@ -57,7 +57,7 @@ func TestAStampChangesWithTheConversationAndTheGeneration(t *testing.T) {
 	for sid := range before {
 		before[sid] = rm.Stamp(sid)
 	}
-	_, err := rm.Rebuild(t.Context(), nil)
+	_, err := rm.Rebuild(t.Context(), projections.RebuildOptions{}, nil)
 	require.NoError(t, err)
 	for sid, stamp := range before {
 		require.NotEqual(t, stamp, rm.Stamp(sid), "what a rebuild corrected must be seen")

@@ -43,10 +43,10 @@ func TestIncrementalRowsEqualRebuiltOnes(t *testing.T) {
 		head, err := log.Head(context.Background())
 		require.NoError(r, err)
 		require.NoError(r, projections.FollowWithoutFilling(context.Background(), rm, head))
-		rebuilt, err := rm.Rebuild(context.Background(), nil)
+		rebuilt, err := rm.Rebuild(context.Background(), projections.RebuildOptions{}, nil)
 		var differ *projections.MismatchError
 		if errors.As(err, &differ) {
-			r.Fatalf("%+v", differ.Differences)
+			r.Fatalf("%v: %+v %+v", differ, differ.Differences, differ.Violations)
 		}
 		require.NoError(r, err)
 		require.True(r, rebuilt.Verified)
@@ -111,7 +111,7 @@ func TestAfterAKillTheRowsEqualTheirRebuild(t *testing.T) {
 		head, err := log.Head(t.Context())
 		require.NoError(t, err)
 		require.NoError(t, projections.FollowWithoutFilling(t.Context(), rm, head))
-		rebuilt, err := rm.Rebuild(t.Context(), nil)
+		rebuilt, err := rm.Rebuild(t.Context(), projections.RebuildOptions{}, nil)
 		require.NoError(t, err)
 		require.True(t, rebuilt.Verified)
 		require.NoError(t, rm.Close())

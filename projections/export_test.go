@@ -118,7 +118,7 @@ func Exec(t testing.TB, rm *ReadModels, sql string) {
 	t.Helper()
 	rm.writing.Lock()
 	defer rm.writing.Unlock()
-	require.NoError(t, sqlitex.ExecuteTransient(rm.live.conn, sql, nil))
+	require.NoError(t, sqlitex.ExecuteScript(rm.live.conn, sql, nil))
 }
 
 // Dump is every value of a table, row by row, for a test to show what differs.
@@ -142,6 +142,17 @@ func Dump(t testing.TB, path, table string) (rows []string) {
 
 // LivePath is the file of the live generation.
 func LivePath(rm *ReadModels) string { return filepath.Join(rm.dir, rm.manifest.File) }
+
+// PositionOf a file of a generation.
+func PositionOf(t testing.TB, path string) events.Position {
+	t.Helper()
+	conn, err := openReader(path)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close()) }()
+	m, err := readMark(conn)
+	require.NoError(t, err)
+	return m.position
+}
 
 // MakeForeign makes a database of somebody else.
 func MakeForeign(t testing.TB, path string) {

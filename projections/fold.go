@@ -44,6 +44,17 @@ type fold struct {
 
 	removedMessages      []int64 // while filling: rows whose children go at the end
 	removedConversations []int64
+
+	swept func() // is told that rows were deleted by their parents; nil for nobody
+}
+
+// observe has changed told of each row that an event changes, and swept of rows that go
+// with their parents.
+func (f *fold) observe(changed func(table string, id int64), swept func()) {
+	f.swept = swept
+	for _, t := range f.tables() {
+		t.observe(changed)
+	}
 }
 
 // ordinal counts the events of the log from 1. It is the id of the row that an
@@ -53,8 +64,10 @@ type ordinal = int64
 // rowTable is what the fold does to every table.
 type rowTable interface {
 	flush() error
+	makeKey() error
 	makeIndexes() error
 	resize(limit int)
+	observe(changed func(table string, id int64))
 }
 
 func newFold(conn *sqlite.Conn, limit int, bulk bool) *fold {
@@ -117,6 +130,16 @@ func (f *fold) goLive(limit int) error {
 	for _, t := range f.tables() {
 		t.resize(limit)
 		if err := t.makeIndexes(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeKeys makes the index of every table's key.
+func (f *fold) makeKeys() error {
+	for _, t := range f.tables() {
+		if err := t.makeKey(); err != nil {
 			return err
 		}
 	}
@@ -207,6 +230,9 @@ func find[K comparable, R any](t *table[K, R], k K, sid string) (*entry[R], erro
 
 // deleteWhere removes rows of a table by a column that an index begins with.
 func (f *fold) deleteWhere(table, where string, id int64) error {
+	if f.swept != nil {
+		f.swept()
+	}
 	sql := "DELETE FROM " + table + " WHERE " + where
 	return sqlitex.Execute(f.conn, sql, &sqlitex.ExecOptions{Args: []any{id}})
 }

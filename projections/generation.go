@@ -117,6 +117,30 @@ func openGeneration(path string, limit int) (*generation, error) {
 	return g, nil
 }
 
+// openFilling continues to fill a file that saveFilling has saved.
+func openFilling(path string, limit int) (g *generation, err error) {
+	if g, err = openGeneration(path, limit); err != nil {
+		return nil, err
+	}
+	g.fold = newFold(g.conn, limit, true)
+	err = pragma(g.conn, "journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE")
+	if err = errors.Join(err, g.fold.makeKeys()); err != nil {
+		return nil, errors.Join(damaged(path, err), g.conn.Close())
+	}
+	return g, nil
+}
+
+// saveFilling ends the transaction in which a file is filled so that openFilling can go
+// on. Rows that left the cache are found by an index from there on.
+func (g *generation) saveFilling() error {
+	err := errors.Join(g.fold.flush(), g.fold.deletePutOff(), g.fold.makeKeys(), writeMark(g.conn, g.mark),
+		sqlitex.ExecuteTransient(g.conn, "COMMIT", nil))
+	if err != nil {
+		return err
+	}
+	return g.sync()
+}
+
 func damaged(path string, err error) error {
 	return &DamagedError{Path: path, Reason: err.Error()}
 }
@@ -221,6 +245,14 @@ func (g *generation) goLive(limit int) error {
 	if err := g.fold.goLive(limit); err != nil {
 		return err
 	}
+	if err := g.sync(); err != nil {
+		return err
+	}
+	return g.livePragmas()
+}
+
+// sync makes what was written without journal and sync last.
+func (g *generation) sync() error {
 	// Nobody but SQLite may open the file while SQLite has it: closing another
 	// descriptor would drop this process's locks (POSIX), and other processes
 	// would then take themselves for the last user and delete the write-ahead
@@ -228,10 +260,7 @@ func (g *generation) goLive(limit int) error {
 	if err := pragma(g.conn, "locking_mode = NORMAL", "journal_mode = DELETE", "synchronous = FULL"); err != nil {
 		return err
 	}
-	if err := writeMark(g.conn, g.mark); err != nil {
-		return err
-	}
-	return g.livePragmas()
+	return writeMark(g.conn, g.mark)
 }
 
 // livePragmas: checkpoints are made by the runner between batches, not inside a

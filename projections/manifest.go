@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // manifest is the small file that says which generation is live. It is replaced
@@ -18,6 +19,26 @@ type manifest struct {
 	Generation int    `json:"generation"`       // number of the live one; rising, never used again
 	File       string `json:"file"`             // the live one
 	Former     string `json:"former,omitempty"` // kept for rollback
+
+	Swapped  time.Time `json:"swapped,omitzero"`   // when File became the live one instead of Former
+	Accepted string    `json:"accepted,omitempty"` // why it did although the two differed
+}
+
+// Generations are the builds of the read models that a folder has.
+type Generations struct {
+	Live     string    `json:"live"`               // file
+	Former   string    `json:"former,omitempty"`   // file; what a rollback goes back to
+	Swapped  time.Time `json:"swapped,omitzero"`   // when the live one took the former's place
+	Accepted string    `json:"accepted,omitempty"` // why it did although the two differed
+}
+
+// GenerationsIn tells what a folder has; ErrNoReadModels when it has none.
+func GenerationsIn(dir string) (Generations, error) {
+	if _, err := livePath(dir); err != nil {
+		return Generations{}, err
+	}
+	m, _, err := readManifest(dir)
+	return Generations{Live: m.File, Former: m.Former, Swapped: m.Swapped, Accepted: m.Accepted}, err
 }
 
 func manifestPath(dir string) string { return filepath.Join(dir, Name+".json") }
@@ -41,24 +62,27 @@ func readManifest(dir string) (m manifest, ok bool, err error) {
 	return m, true, nil
 }
 
-// writeManifest replaces the file so that a power cut leaves one or the other.
 func writeManifest(dir string, m manifest) error {
 	data, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return err
 	}
-	path := manifestPath(dir)
+	return replaceFile(manifestPath(dir), append(data, '\n'))
+}
+
+// replaceFile replaces a file so that a power cut leaves the former or the new one.
+func replaceFile(path string, data []byte) error {
 	temporary := path + ".next"
-	if err := os.WriteFile(temporary, append(data, '\n'), 0o600); err != nil {
-		return fmt.Errorf("write manifest: %w", err)
+	if err := os.WriteFile(temporary, data, 0o600); err != nil {
+		return fmt.Errorf("replace %s: %w", filepath.Base(path), err)
 	}
 	if err := syncFile(temporary); err != nil {
-		return fmt.Errorf("sync manifest: %w", err)
+		return fmt.Errorf("replace %s: %w", filepath.Base(path), err)
 	}
 	if err := os.Rename(temporary, path); err != nil {
-		return fmt.Errorf("replace manifest: %w", err)
+		return fmt.Errorf("replace %s: %w", filepath.Base(path), err)
 	}
-	return syncDir(dir)
+	return syncDir(filepath.Dir(path))
 }
 
 func syncDir(dir string) error {
@@ -69,18 +93,23 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// removeLeftovers deletes every file of the projection that the manifest does
-// not name: unfinished generations and ones older than the former.
+// removeLeftovers deletes every file of the projection that neither the manifest nor an
+// unfinished rebuild needs.
 func removeLeftovers(dir string, m manifest) error {
+	needed := map[string]bool{m.File: true, m.Former: true}
+	if j, err := readJob(dir); err == nil && j != nil && j.Saved != nothingSaved {
+		needed[j.File] = true
+	}
 	paths, err := filepath.Glob(filepath.Join(dir, Name+"-v*-g*.db"))
 	if err != nil {
 		return err
 	}
 	for _, path := range paths {
-		if base := filepath.Base(path); base != m.File && base != m.Former {
-			if err := removeDatabase(path); err != nil {
-				return fmt.Errorf("remove former read model: %w", err)
-			}
+		if needed[filepath.Base(path)] {
+			continue
+		}
+		if err := removeDatabase(path); err != nil {
+			return fmt.Errorf("remove former read model: %w", err)
 		}
 	}
 	return nil

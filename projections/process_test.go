@@ -62,7 +62,7 @@ func TestReadersInOtherProcessesSeeEveryCommitAndLeaveTheFilesAlone(t *testing.T
 	for range 3 {
 		requireSeen()
 	}
-	_, err := rm.Rebuild(t.Context(), nil)
+	_, err := rm.Rebuild(t.Context(), projections.RebuildOptions{}, nil)
 	require.NoError(t, err)
 	for range 3 {
 		requireSeen()

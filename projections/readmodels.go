@@ -28,6 +28,9 @@ type Options struct {
 	// Gather is how long news gathers before it is applied, unless somebody
 	// waits for it: fewer and larger transactions; default 10 ms.
 	Gather time.Duration
+	// KeepFormer is how long after a swap the former generation is kept caught up, so
+	// that Rollback is quick; default one hour. A negative one keeps none.
+	KeepFormer time.Duration
 	// ReplaceDamaged builds anew, from the beginning of the log, when the live
 	// generation cannot be used; without it Open refuses.
 	ReplaceDamaged bool
@@ -40,6 +43,9 @@ func (o *Options) withDefaults() Options {
 	}
 	if filled.Gather <= 0 {
 		filled.Gather = 10 * time.Millisecond
+	}
+	if filled.KeepFormer == 0 {
+		filled.KeepFormer = time.Hour
 	}
 	if filled.Logger == nil {
 		filled.Logger = slog.New(slog.DiscardHandler)
@@ -67,14 +73,17 @@ type ReadModels struct {
 	changes  *Changes      // of conversations, in what is committed
 	hurry    chan struct{} // one slot: somebody waits for what was just appended
 
-	rebuilding chan struct{} // holds one element while a rebuild runs
+	rebuilding chan struct{} // holds one element while a rebuild or a rollback runs
+	following  sync.Mutex    // held by who works on the former generation; before writing
+	newFormer  chan struct{} // one slot: there is another former generation
 
 	// writing guards the fields below. It is held for one batch at a time, and
 	// by a rebuild for the moment of the swap.
 	writing  sync.Mutex
 	live     *generation // nil after an error, until the next run opens it again
 	manifest manifest
-	cancel   context.CancelCauseFunc // ends the rebuild that runs; nil without one
+	job      *job     // the rebuild that runs; nil without one
+	control  *control // of the job
 	running  bool
 	closed   bool
 }
@@ -87,7 +96,7 @@ type ReadModels struct {
 // rows say is what this log says. A generation that cannot be used is refused
 // with a *DamagedError unless the options say otherwise.
 func Open(dir string, log store.LogReader, options *Options) (*ReadModels, error) {
-	rm := &ReadModels{dir: dir, log: log, options: options.withDefaults(), changes: NewChanges(changesKept, events.Position{}), hurry: make(chan struct{}, 1), rebuilding: make(chan struct{}, 1)}
+	rm := &ReadModels{dir: dir, log: log, options: options.withDefaults(), changes: NewChanges(changesKept, events.Position{}), hurry: make(chan struct{}, 1), rebuilding: make(chan struct{}, 1), newFormer: make(chan struct{}, 1)}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("read models: %w", err)
 	}
@@ -169,7 +178,7 @@ func (rm *ReadModels) Run(ctx context.Context) error {
 	if err := rm.begin(); err != nil {
 		return err
 	}
-	err := rm.fillThenFollow(ctx)
+	err := rm.followBoth(ctx)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = nil
 	}
@@ -205,6 +214,16 @@ func (rm *ReadModels) end(err error) {
 	rm.progress.stop(err)
 }
 
+// followBoth follows the log on behalf of the live generation and of the former.
+func (rm *ReadModels) followBoth(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var former sync.WaitGroup
+	defer former.Wait()
+	defer cancel()
+	former.Go(func() { rm.followFormer(ctx) })
+	return rm.fillThenFollow(ctx)
+}
+
 // fillThenFollow fills an empty generation the fast way before it follows.
 func (rm *ReadModels) fillThenFollow(ctx context.Context) error {
 	head, err := rm.log.Head(ctx)
@@ -230,7 +249,12 @@ func (rm *ReadModels) fill(ctx context.Context) error {
 	if !rm.progress.get().Position.IsZero() {
 		return nil
 	}
-	_, err := rm.rebuildAlone(ctx, nil, true)
+	_, err := rm.work(ctx, nil, func() (*job, error) {
+		if j, err := readJob(rm.dir); j != nil || err != nil {
+			return j, err
+		}
+		return rm.newJob(RebuildOptions{})
+	})
 	return err
 }
 
@@ -320,8 +344,8 @@ func (rm *ReadModels) beginClose() bool {
 		return false
 	}
 	rm.closed = true
-	if rm.cancel != nil {
-		rm.cancel(store.ErrClosed)
+	if rm.control != nil {
+		rm.control.cancel(store.ErrClosed)
 	}
 	return true
 }

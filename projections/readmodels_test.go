@@ -60,7 +60,7 @@ func TestTheReadModelsFollowALivelyLogAndEqualTheirRebuild(t *testing.T) {
 	for range 10 {
 		require.NoError(t, rm.Wait(t.Context(), w.grow(t, log, 300)))
 	}
-	rebuilt, err := rm.Rebuild(t.Context(), nil)
+	rebuilt, err := rm.Rebuild(t.Context(), projections.RebuildOptions{}, nil)
 	require.NoError(t, err)
 	require.True(t, rebuilt.Verified)
 	require.Equal(t, rm.Status().Generation, rebuilt.Generation)

@@ -3,6 +3,8 @@ package projections_test
 import (
 	"context"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -28,27 +30,34 @@ func TestCloseGivesUpARebuildAndWaitsForIt(t *testing.T) {
 				go func() { closed <- rm.Close() }()
 				projections.AwaitClosing(rm)
 			})
-			_, err := rm.Rebuild(t.Context(), func(p projections.Progress) {
+			_, err := rm.Rebuild(t.Context(), projections.RebuildOptions{}, func(p projections.Progress) {
 				if p.Phase == phase {
 					began()
 				}
 			})
 			require.ErrorIs(t, err, store.ErrClosed)
 			require.NoError(t, <-closed)
-			_, err = rm.Rebuild(t.Context(), nil)
+			_, err = rm.Rebuild(t.Context(), projections.RebuildOptions{}, nil)
 			require.ErrorIs(t, err, store.ErrClosed)
 
 			rm = open(t, dir, log, nil)
 			require.Equal(t, before.Generation, rm.Status().Generation)
 			require.Equal(t, head, rm.Status().Position)
-			files, err := filepath.Glob(filepath.Join(dir, "*.db"))
-			require.NoError(t, err)
-			require.Len(t, files, 2, "the unfinished file is gone")
-			rebuilt, err := rm.Rebuild(t.Context(), nil)
+			_, err = rm.Rebuild(t.Context(), projections.RebuildOptions{}, nil)
+			require.ErrorIs(t, err, projections.ErrUnfinished)
+			rebuilt, err := rm.Continue(t.Context(), nil)
 			require.NoError(t, err)
 			require.True(t, rebuilt.Verified)
+			files, err := filepath.Glob(filepath.Join(dir, "*"))
+			require.NoError(t, err)
+			require.Equal(t, []string{dir + "/main-v2-g2.db", dir + "/main-v2-g3.db", dir + "/main.json"}, withoutWAL(files))
 		})
 	}
+}
+
+// withoutWAL leaves out what SQLite keeps beside a file that is open.
+func withoutWAL(files []string) []string {
+	return slices.DeleteFunc(files, func(f string) bool { return strings.HasSuffix(f, "-wal") || strings.HasSuffix(f, "-shm") })
 }
 
 func TestCloseDuringTheSwapComesAfterIt(t *testing.T) {
@@ -57,7 +66,7 @@ func TestCloseDuringTheSwapComesAfterIt(t *testing.T) {
 	head := w.grow(t, log, 100)
 	follow(t, rm, head)
 	closed := make(chan error, 1)
-	rebuilt, err := rm.Rebuild(t.Context(), func(p projections.Progress) {
+	rebuilt, err := rm.Rebuild(t.Context(), projections.RebuildOptions{}, func(p projections.Progress) {
 		if p.Phase == projections.Swapping {
 			go func() { closed <- rm.Close() }()
 		}
@@ -86,7 +95,7 @@ func TestTheFirstFillWaitsForARebuildThatIsThereBefore(t *testing.T) {
 						cancel()
 					}
 				})
-				_, err := rm.Rebuild(ctx, func(projections.Progress) { run() })
+				_, err := rm.Rebuild(ctx, projections.RebuildOptions{}, func(projections.Progress) { run() })
 				require.ErrorIs(t, err, failure)
 				require.NoError(t, rm.Wait(t.Context(), head))
 				require.NoError(t, rm.Wait(t.Context(), w.grow(t, log, 20)))

@@ -257,7 +257,7 @@ func TestRebuildGoesOnUnderTraffic(t *testing.T) {
 	})
 	for generation := 2; generation < 6; generation++ {
 		var phases []projections.Phase
-		rebuilt, err := rm.Rebuild(t.Context(), func(p projections.Progress) {
+		rebuilt, err := rm.Rebuild(t.Context(), projections.RebuildOptions{}, func(p projections.Progress) {
 			if len(phases) == 0 || phases[len(phases)-1] != p.Phase {
 				phases = append(phases, p.Phase)
 			}
@@ -270,7 +270,7 @@ func TestRebuildGoesOnUnderTraffic(t *testing.T) {
 	}
 	cancel()
 	group.Wait()
-	rebuilt, err := rm.Rebuild(t.Context(), nil)
+	rebuilt, err := rm.Rebuild(t.Context(), projections.RebuildOptions{}, nil)
 	require.NoError(t, err)
 	require.True(t, rebuilt.Verified)
 }
@@ -280,7 +280,7 @@ func TestOnlyTheFormerGenerationIsKept(t *testing.T) {
 	rm := open(t, dir, log, nil)
 	follow(t, rm, w.grow(t, log, 50))
 	for range 3 {
-		_, err := rm.Rebuild(t.Context(), nil)
+		_, err := rm.Rebuild(t.Context(), projections.RebuildOptions{}, nil)
 		require.NoError(t, err)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.db"))
@@ -296,7 +296,7 @@ func TestARebuildThatDiffersIsNotSwappedIn(t *testing.T) {
 	projections.Exec(t, rm, "UPDATE message SET body = 'wrong' WHERE id = (SELECT min(id) FROM message)")
 	before := rm.Status()
 
-	_, err := rm.Rebuild(t.Context(), nil)
+	_, err := rm.Rebuild(t.Context(), projections.RebuildOptions{}, nil)
 	var mismatch *projections.MismatchError
 	require.ErrorAs(t, err, &mismatch)
 	require.Equal(t, head, mismatch.Position)
@@ -305,12 +305,12 @@ func TestARebuildThatDiffersIsNotSwappedIn(t *testing.T) {
 	require.Equal(t, before, rm.Status())
 	files, err := filepath.Glob(filepath.Join(dir, "*.db"))
 	require.NoError(t, err)
-	require.Len(t, files, 2, "the refused file is gone")
+	require.Len(t, files, 1, "the refused file is gone")
 
-	rebuilt, err := rm.RebuildAnyway(t.Context(), nil)
+	rebuilt, err := rm.Rebuild(t.Context(), projections.RebuildOptions{Accept: true, Reason: "a test"}, nil)
 	require.NoError(t, err)
 	require.False(t, rebuilt.Verified)
-	rebuilt, err = rm.Rebuild(t.Context(), nil)
+	rebuilt, err = rm.Rebuild(t.Context(), projections.RebuildOptions{}, nil)
 	require.NoError(t, err)
 	require.True(t, rebuilt.Verified)
 }
@@ -322,14 +322,16 @@ func TestARebuildThatIsCancelledChangesNothing(t *testing.T) {
 	for _, phase := range []projections.Phase{projections.Filling, projections.CatchingUp} {
 		ctx, cancel := context.WithCancel(t.Context())
 		before := rm.Status()
-		_, err := rm.Rebuild(ctx, func(p projections.Progress) {
+		_, err := rm.Rebuild(ctx, projections.RebuildOptions{}, func(p projections.Progress) {
 			if p.Phase == phase {
 				cancel()
 			}
-			_, nested := rm.Rebuild(t.Context(), nil)
+			_, nested := rm.Rebuild(t.Context(), projections.RebuildOptions{}, nil)
 			require.ErrorIs(t, nested, projections.ErrRebuilding)
 		})
 		require.ErrorIs(t, err, context.Canceled, "%s", phase)
+		require.NoError(t, rm.Cancel())
+		require.ErrorIs(t, rm.Cancel(), projections.ErrNoRebuild)
 		require.Equal(t, before, rm.Status())
 		cancel()
 	}

@@ -42,6 +42,8 @@ type table[K comparable, R any] struct {
 	evicted map[uint64]int64
 	seed    maphash.Seed
 
+	changed func(table string, id int64) // is told of each row that changes; nil for nobody
+
 	insert, updatePlain, updateAll, remove, load, loadID *sqlite.Stmt
 }
 
@@ -113,7 +115,12 @@ func (t *table[K, R]) mark(e *entry[R], change changeKind) {
 		t.dirty = append(t.dirty, e)
 	}
 	e.change = max(e.change, change)
+	if t.changed != nil {
+		t.changed(t.spec.name, *t.spec.id(&e.row))
+	}
 }
+
+func (t *table[K, R]) observe(changed func(table string, id int64)) { t.changed = changed }
 
 // drop deletes the row.
 func (t *table[K, R]) drop(e *entry[R]) {
@@ -320,7 +327,7 @@ func (t *table[K, R]) makeKey() error {
 }
 
 func (s *tableSpec[K, R]) createKey(conn *sqlite.Conn) error {
-	sql := fmt.Sprintf("CREATE UNIQUE INDEX %s_key ON %s (%s)", s.name, s.name, strings.Join(s.key, ", "))
+	sql := fmt.Sprintf("CREATE UNIQUE INDEX IF NOT EXISTS %s_key ON %s (%s)", s.name, s.name, strings.Join(s.key, ", "))
 	return sqlitex.ExecuteTransient(conn, sql, nil)
 }
 

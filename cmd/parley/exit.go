@@ -42,6 +42,7 @@ func exitCode(err error) int {
 	var wrongUsage *usageError
 	var quiet *quietError
 	var failure *engine.Failure
+	var remote *remoteError
 	switch {
 	case errors.As(err, &quiet):
 		return quiet.code
@@ -51,13 +52,29 @@ func exitCode(err error) int {
 		return failureCode(failure)
 	case errors.Is(err, projections.ErrNotFound):
 		return exitNotFound
+	case errors.As(err, &remote):
+		return remote.exit
 	case errors.Is(err, errDifference):
 		return exitDifference
+	case errors.Is(err, projections.ErrOptions):
+		return exitUsage
+	case refusedByProjection(err):
+		return exitConflict
 	case errors.Is(err, errNoServer), errors.Is(err, context.DeadlineExceeded):
 		return exitUnavailable
 	default:
 		return exitFailure
 	}
+}
+
+// refusedByProjection reports an operation that does not go now.
+func refusedByProjection(err error) bool {
+	for _, refusal := range []error{projections.ErrRebuilding, projections.ErrUnfinished, projections.ErrNoRebuild, projections.ErrNoFormer, projections.ErrCancelled} {
+		if errors.Is(err, refusal) {
+			return true
+		}
+	}
+	return false
 }
 
 var kindCodes = map[string]int{
@@ -86,6 +103,7 @@ func failureCode(f *engine.Failure) int {
 func printError(w io.Writer, err error) {
 	var failure *engine.Failure
 	var wrongUsage *usageError
+	var suspended *projections.SuspendedError
 	switch {
 	case errors.As(err, &failure):
 		fmt.Fprintf(w, "error[%s]: %s\n", failure.Code, failure.Message)
@@ -101,6 +119,8 @@ func printError(w io.Writer, err error) {
 		fmt.Fprintf(w, "error[unavailable]: %v\n  start one: parley serve --data DIR\n", err)
 	case errors.Is(err, projections.ErrNotFound):
 		fmt.Fprintf(w, "error[not_found]: %v\n", err)
+	case errors.As(err, &suspended):
+		fmt.Fprintf(w, "error: %s\n  go on: parley projection resume %s\n", oneLine(err), projections.Name)
 	case damagedFile(err):
 		fmt.Fprintf(w, "error: %s\n  a read model is made anew by: parley projection rebuild %s; a log comes from a backup\n", oneLine(err), projections.Name)
 	default:

@@ -43,6 +43,9 @@ const raceSetting = "atexit_sleep_ms=10"
 //	occupy NAME              listen on a port and put its address into $NAME
 //	cut FILE SIZE            shorten a file
 //	zero GLOB FROM COUNT     write zeros into files; a count of -1 is to the end
+//	untilmetric REGEXP       wait until the server's metrics match
+//	alter GLOB SQL           change databases
+//	append STREAM TYPE DATA  write an event that no command led to
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
@@ -58,7 +61,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": scriptServe, "stopserver": scriptStop, "killserver": scriptKill,
 			"exits": scriptExits, "until": scriptUntil, "untilexits": scriptUntilExits, "keep": scriptKeep,
-			"natspub": scriptPublish, "occupy": scriptOccupy, "cut": scriptCut, "zero": scriptZero,
+			"natspub": scriptPublish, "occupy": scriptOccupy, "cut": scriptCut, "zero": scriptZero, "alter": scriptAlter, "untilmetric": scriptUntilMetric, "append": scriptAppend,
 			"rest": scriptREST, "keepfile": scriptKeepFile, "certificate": scriptCertificate,
 		},
 	})

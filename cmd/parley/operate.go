@@ -15,7 +15,6 @@ import (
 
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/internal/httpapi"
-	"github.com/parley-engine/parley/projections"
 )
 
 func (v *server) openHTTP() (err error) {
@@ -39,7 +38,7 @@ func (v *server) openHTTP() (err error) {
 		Handler: httpapi.New(httpapi.Config{
 			Ready:   v.checks,
 			Metrics: promhttp.HandlerFor(v.registry, promhttp.HandlerOpts{}),
-			Rebuild: v.rebuild,
+			Operate: v.operate,
 			REST:    surface,
 			Token:   token,
 			Log:     v.log,
@@ -158,12 +157,4 @@ func (v *server) register() {
 	gauge("parley_timers_late_seconds", "Lateness of the oldest instant of the last sweep.", func() float64 { return v.scheduler.Stats().Late.Seconds() })
 	counter("parley_timers_fired_total", "Due instants that came up and were answered.", func() float64 { return float64(v.scheduler.Stats().Fired) })
 	counter("parley_timers_failed_total", "Failed attempts to advance a conversation; each is tried again.", func() float64 { return float64(v.scheduler.Stats().Failed) })
-}
-
-// rebuild is the admin door's: one at a time, beside the live generation.
-func (v *server) rebuild(ctx context.Context, name string, step func(any)) error {
-	if name != projections.Name {
-		return fmt.Errorf("there is no projection %q; there is %q", name, projections.Name)
-	}
-	return rebuild(ctx, v.models, step)
 }

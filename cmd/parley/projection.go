@@ -1,15 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,7 +14,8 @@ import (
 
 func projectionCommand() *cobra.Command {
 	c := &cobra.Command{Use: "projection", Short: "Look at read models and rebuild them"}
-	c.AddCommand(projectionList(), projectionRebuild())
+	c.AddCommand(projectionList(), projectionDescribe(), projectionRebuild(), projectionPause(), projectionResume(), projectionCancel(),
+		projectionRollback(), projectionRefold(), projectionDrift())
 	return c
 }
 
@@ -74,210 +69,133 @@ func (r *reading) projection(ctx context.Context) (shownProjection, error) {
 	return p, nil
 }
 
-func projectionRebuild() *cobra.Command {
+// describedProjection is everything about a projection.
+type describedProjection struct {
+	shownProjection
+	projections.Generations
+	Rebuild *projections.RebuildStatus `json:"rebuild,omitempty"`
+}
+
+func projectionDescribe() *cobra.Command {
 	c := &cobra.Command{
-		Use: "rebuild NAME", Short: "Build a projection anew from the log, verify it, and swap it in", Args: oneArgument("projection"),
-		Long: `Build a projection anew from the log beside the live one, compare the two at the
-same position of the log, and swap only if nothing differs. Queries go on all
-the while. A running server does it; without one it is done on the data folder.
-Exit code 7 says that the two differ; the live one stays.`,
-		Example: "  parley projection rebuild " + projections.Name,
+		Use: "describe NAME", Short: "Show a projection's generations, and the rebuild that runs or waits", Args: oneArgument("projection"),
+		Example: "  parley projection describe " + projections.Name,
 	}
 	data := dataFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if args[0] != projections.Name {
-			return fmt.Errorf("%w: there is no projection %q; there is %q", projections.ErrNotFound, args[0], projections.Name)
-		}
-		f := folder(*data)
-		if err := f.exists(); err != nil {
+		if err := knownProjection(args[0]); err != nil {
 			return err
 		}
-		step := progressTo(c.ErrOrStderr(), c.OutOrStdout())
-		err := rebuildByServer(c.Context(), f, step)
-		if errors.Is(err, errNoServer) {
-			err = rebuildHere(c.Context(), f, step)
-		}
-		return err
+		return withReading(c.Context(), *data, func(r *reading) error {
+			var d describedProjection
+			var err error
+			if d.shownProjection, err = r.projection(c.Context()); err != nil {
+				return err
+			}
+			if d.Generations, err = projections.GenerationsIn(r.folder.read()); err != nil {
+				return err
+			}
+			if d.Rebuild, err = r.rebuildStatus(c.Context()); err != nil {
+				return err
+			}
+			return printJSON(c.OutOrStdout(), d)
+		})
 	}
 	return c
 }
 
-// rebuildStep is one line of a rebuild's story: a step, or its end.
-type rebuildStep struct {
-	Progress *projections.Progress `json:"progress,omitempty"`
-	Rebuilt  *projections.Rebuilt  `json:"rebuilt,omitempty"`
-	Differs  []string              `json:"differs,omitempty"`
-	Error    string                `json:"error,omitempty"`
-	Done     bool                  `json:"done,omitempty"`
+// rebuildStatus asks the running server, or looks at what is on disk.
+func (r *reading) rebuildStatus(ctx context.Context) (status *projections.RebuildStatus, err error) {
+	err = operateByServer(ctx, r.folder, operation{action: actionDescribe}, func(s operationStep) { status = s.Status })
+	if errors.Is(err, errNoServer) {
+		return projections.Unfinished(r.folder.read())
+	}
+	return status, err
 }
 
-// rebuild runs one and tells its steps, at most one a second and phase.
-func rebuild(ctx context.Context, models *projections.ReadModels, step func(any)) error {
-	var told time.Time
-	var phase projections.Phase
-	rebuilt, err := models.Rebuild(ctx, func(p projections.Progress) {
-		if p.Phase != phase || time.Since(told) >= time.Second {
-			told, phase = time.Now(), p.Phase
-			step(rebuildStep{Progress: &p})
-		}
-	})
-	var mismatch *projections.MismatchError
-	if errors.As(err, &mismatch) {
-		step(rebuildStep{Differs: differences(mismatch)})
-		return fmt.Errorf("%w: %w", errDifference, err)
+func knownProjection(name string) error {
+	if name != projections.Name {
+		return fmt.Errorf("%w: there is no projection %q; there is %q", projections.ErrNotFound, name, projections.Name)
 	}
+	return nil
+}
+
+// projectionDrift looks only, so it needs no server and disturbs none.
+func projectionDrift() *cobra.Command {
+	c := &cobra.Command{
+		Use: "drift [CONVERSATION…]", Short: "Compare conversations' rows with what their events come to",
+		Long: `Fold conversations anew and compare the rows with the live ones, at the same
+position of the log: those named, or the newest ones. Exit code 7 says that some
+differ; "parley projection refold" makes their rows anew. A running server does the
+same all the time, slowly: see --drift-check of "parley serve".`,
+		Example: "  parley projection drift order-1042\n  parley projection drift --limit 0 -o json",
+	}
+	flags := addReadFlags(c)
+	limit := c.Flags().Int("limit", 100, "conversations to compare when none is named; 0 = all")
+	service := serviceFlag(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		return withReading(c.Context(), *flags.data, func(r *reading) error {
+			each := func(compare func(sid string) error) error {
+				return r.toCompare(c.Context(), *service, args, *limit, compare)
+			}
+			return r.drift(c, each, *flags.output)
+		})
+	}
+	return c
+}
+
+var driftView = view[projections.Drift]{
+	columns: []string{"conversation", "position", "row", "column", "live", "refolded"},
+	cells: func(d projections.Drift) []string {
+		first := d.Rows[0]
+		row := []string{d.Conversation, d.Position.String(), first.Table + " " + first.Sid, "", "there", "not there"}
+		switch first.Only {
+		case projections.OnlyRebuilt:
+			row[4], row[5] = row[5], row[4]
+		case "":
+			row[3], row[4], row[5] = first.Columns[0].Column, cell(first.Columns[0].Live), cell(first.Columns[0].Rebuilt)
+		}
+		return row
+	},
+}
+
+// drift shows the conversations that differ.
+func (r *reading) drift(c *cobra.Command, each func(compare func(sid string) error) error, output string) error {
+	checked, differ := 0, 0
+	err := show(c.OutOrStdout(), output, driftView, func(yield func(projections.Drift) error) error {
+		return each(func(sid string) error {
+			d, err := r.queries.Drift(c.Context(), r.log, sid)
+			if checked++; err != nil || len(d.Rows) == 0 {
+				return err
+			}
+			differ++
+			return yield(*d)
+		})
+	})
 	if err == nil {
-		step(rebuildStep{Rebuilt: &rebuilt})
+		fmt.Fprintf(c.ErrOrStderr(), "%d of %d conversations differ\n", differ, checked)
+	}
+	if err == nil && differ > 0 {
+		err = &quietError{exitDifference}
 	}
 	return err
 }
 
-func differences(m *projections.MismatchError) []string {
-	lines := make([]string, 0, len(m.Differences))
-	for _, d := range m.Differences {
-		lines = append(lines, fmt.Sprintf("%s: live %d rows %v, rebuilt %d rows %v", d.Live.Table, d.Live.Rows, d.Live.Sum, d.Rebuilt.Rows, d.Rebuilt.Sum))
+func (r *reading) toCompare(ctx context.Context, service string, names []string, limit int, compare func(sid string) error) error {
+	if len(names) == 0 {
+		filter := projections.ConversationFilter{Service: r.in(service)}
+		return pages(limit, func(p projections.Page) (projections.List[projections.Conversation], error) {
+			return r.queries.Conversations(ctx, filter, p)
+		}, func(c projections.Conversation) error { return compare(c.Sid) })
 	}
-	return lines
-}
-
-// progressTo prints steps: one plain line each on errOut, the outcome on out.
-func progressTo(errOut, out io.Writer) func(any) {
-	return func(value any) {
-		s, ok := value.(rebuildStep)
-		switch {
-		case !ok:
-		case s.Progress != nil:
-			fmt.Fprintln(errOut, progressLine(*s.Progress))
-		case s.Rebuilt != nil:
-			_ = printJSON(out, s.Rebuilt) // nobody reads: nobody misses it
-		default:
-			for _, line := range s.Differs {
-				fmt.Fprintln(errOut, "differs: "+line)
-			}
+	for _, name := range names {
+		sid, err := r.sidOf(ctx, service, name)
+		if err == nil {
+			err = compare(sid)
+		}
+		if err != nil {
+			return err
 		}
 	}
-}
-
-func progressLine(p projections.Progress) string {
-	line := fmt.Sprintf("rebuild %s: %s pos=%s events=%d", projections.Name, p.Phase, p.Position, p.Events)
-	seconds := p.Elapsed.Seconds()
-	if seconds < 0.5 || p.Events == 0 {
-		return line
-	}
-	rate := float64(p.Events) / seconds
-	line += fmt.Sprintf(" %.0f ev/s", rate)
-	if p.Phase == projections.Filling && p.Total > p.Events {
-		left := time.Duration(float64(p.Total-p.Events) / rate * float64(time.Second))
-		line += fmt.Sprintf(" %d%% eta %s", 100*p.Events/p.Total, left.Round(time.Second))
-	}
-	return line
-}
-
-// rebuildByServer has the folder's running server do it.
-func rebuildByServer(ctx context.Context, f folder, step func(any)) error {
-	e, err := f.running()
-	if err != nil {
-		return err
-	}
-	token, err := f.known("admin-token")
-	if err != nil {
-		return err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, e.HTTP+"/admin/projections/"+projections.Name+"/rebuild", nil)
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Authorization", "Bearer "+token)
-	client, err := e.client()
-	if err != nil {
-		return err
-	}
-	response, err := client.Do(request)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", f, errNoServer)
-	}
-	defer response.Body.Close() //nolint:errcheck // read to its end below
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("the server answered %s", response.Status)
-	}
-	return followSteps(response.Body, step)
-}
-
-func followSteps(body io.Reader, step func(any)) error {
-	lines := bufio.NewScanner(body)
-	lines.Buffer(nil, 1<<20)
-	differs := false
-	for lines.Scan() {
-		var s rebuildStep
-		if err := json.Unmarshal(lines.Bytes(), &s); err != nil {
-			return fmt.Errorf("answer of the server: %w", err)
-		}
-		differs = differs || len(s.Differs) > 0
-		switch {
-		case s.Done:
-			return nil
-		case s.Error != "" && differs:
-			return fmt.Errorf("%w: %s", errDifference, s.Error)
-		case s.Error != "":
-			return errors.New(s.Error)
-		}
-		step(s)
-	}
-	return errors.Join(errors.New("the server left before the rebuild ended"), lines.Err())
-}
-
-// rebuildHere does it on the folder itself. The log's lock keeps servers out.
-func rebuildHere(ctx context.Context, f folder, step func(any)) (err error) {
-	log, err := f.openLog(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, log.Close()) }()
-	if err := rebuildFrom(ctx, log, f, step); !damagedFile(err) {
-		return err
-	}
-	return rebuildWithout(ctx, log, f, step)
-}
-
-func rebuildFrom(ctx context.Context, log store.Log, f folder, step func(any)) (err error) {
-	models, err := projections.Open(f.read(), log, &projections.Options{ReplaceDamaged: true})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, models.Close()) }()
-	if err := catchUpModels(ctx, models, log); err != nil {
-		return err
-	}
-	return rebuild(ctx, models, step)
-}
-
-// rebuildWithout puts read models aside that are too damaged to be compared
-// with. They come back when it was not them but the log that is damaged.
-func rebuildWithout(ctx context.Context, log store.Log, f folder, step func(any)) error {
-	aside := f.read() + ".damaged"
-	if err := errors.Join(os.RemoveAll(aside), os.Rename(f.read(), aside)); err != nil {
-		return err
-	}
-	if err := rebuildFrom(ctx, log, f, step); err != nil {
-		return errors.Join(err, os.RemoveAll(f.read()), os.Rename(aside, f.read()))
-	}
-	return os.RemoveAll(aside)
-}
-
-// catchUpModels brings the live read models to the head, so that there is
-// something to compare with.
-func catchUpModels(ctx context.Context, models *projections.ReadModels, log store.Log) error {
-	head, err := log.Head(ctx)
-	if err != nil {
-		return err
-	}
-	running, stop := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { done <- models.Run(running) }() // waited for below
-	err = models.Wait(ctx, head)
-	stop()
-	return errors.Join(err, <-done)
+	return nil
 }

@@ -48,6 +48,9 @@ type settings struct {
 	actions         float64 // writes a second, per service and per conversation; 0: no limit
 	maxMedia        int64   // bytes of an upload
 
+	keepFormer time.Duration // the generation that a rebuild replaced
+	driftCheck time.Duration // between two conversations; 0: none are checked
+
 	patience  time.Duration // for everything that has to end at shutdown
 	logLevel  slog.Level
 	logFormat string // text or json; default by terminal
@@ -100,6 +103,8 @@ SIGTERM drains and exits with 0; a second signal ends at once.`,
 	f.DurationVar(&s.minInactive, "min-inactive-timer", conversation.DefaultLimits.MinInactiveTimer, "shortest Inactive timer that clients may set")
 	f.DurationVar(&s.minClosed, "min-closed-timer", conversation.DefaultLimits.MinClosedTimer, "shortest Closed timer that clients may set")
 	f.BoolVar(&s.groupMMS, "group-mms", false, "allow native group MMS")
+	f.DurationVar(&s.keepFormer, "keep-former", time.Hour, "how long the generation that a rebuild replaced is kept caught up for a rollback")
+	f.DurationVar(&s.driftCheck, "drift-check", 10*time.Second, "compare one conversation's rows with its events this often; 0 = never")
 	f.DurationVar(&s.patience, "shutdown-timeout", 25*time.Second, "how long a shutdown may take")
 	f.StringVar(&level, "log-level", level, "debug, info, warn or error")
 	f.StringVar(&s.logFormat, "log-format", "", "text or json (default: text on a terminal)")
@@ -122,7 +127,7 @@ func (s *settings) check(level string) error {
 		d    time.Duration
 	}{
 		{"--events-max-age", s.eventsAge}, {"--min-inactive-timer", s.minInactive},
-		{"--min-closed-timer", s.minClosed}, {"--shutdown-timeout", s.patience},
+		{"--min-closed-timer", s.minClosed}, {"--shutdown-timeout", s.patience}, {"--keep-former", s.keepFormer},
 	} {
 		if positive.d <= 0 {
 			problems = append(problems, fmt.Errorf("%s must be above zero", positive.flag))
@@ -139,6 +144,9 @@ func (s *settings) check(level string) error {
 	}
 	if s.syncInterval < 0 {
 		problems = append(problems, errors.New("--sync-interval must not be below zero"))
+	}
+	if s.driftCheck < 0 || s.driftCheck > 0 && s.driftCheck < time.Millisecond {
+		problems = append(problems, errors.New("--drift-check is 0 or at least 1ms"))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return usage("%v", err)

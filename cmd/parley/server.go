@@ -58,6 +58,7 @@ type server struct {
 	files     *blob.Store
 	fresh     *rest.Freshness
 	collector *collector.Collector
+	tasks     tasks
 	listener  net.Listener
 	esdb      net.Listener // nil: not wanted
 	http      *http.Server
@@ -122,7 +123,7 @@ func (v *server) openLog(ctx context.Context) (err error) {
 	if v.snapshots, err = snapshots.Open(v.folder.path("snapshots.db"), v.log); err != nil {
 		return err
 	}
-	v.models, err = projections.Open(v.folder.read(), v.followed(), &projections.Options{Logger: v.log})
+	v.models, err = projections.Open(v.folder.read(), v.followed(), &projections.Options{Logger: v.log, KeepFormer: v.settings.keepFormer})
 	return err
 }
 
@@ -215,7 +216,7 @@ func (v *server) announce(out io.Writer) error {
 }
 
 // run works until the context ends or a part fails, then stops the parts in
-// this order: bus (commands in flight finish), engine, timers, read models and
+// this order: bus (commands in flight finish), rebuilds and drift check, engine, timers, read models and
 // event publisher (they reach the head first), EventStoreDB's clients, HTTP.
 // close follows.
 func (v *server) run(ctx context.Context) error {
@@ -242,6 +243,8 @@ func (v *server) run(ctx context.Context) error {
 	stopTimers := begun("timers", v.alone("timers", v.runTimers))
 	stopPublisher := begun("event publisher", v.alone("events", v.publishEvents))
 	stopCollector := begun("collector", v.alone("collector", v.collector.Run))
+	stopTasks := begun("tasks", v.runTasks)
+	stopDrift := begun("drift check", v.watchDrift)
 	stopBus := begun("bus", v.bus.Run)
 
 	<-failed.Done()
@@ -250,6 +253,8 @@ func (v *server) run(ctx context.Context) error {
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.settings.patience)
 	defer cancel()
 	stopBus()
+	stopTasks()
+	stopDrift()
 	stopCollector()
 	drained := v.engine.Drain(patience)
 	stopTimers()

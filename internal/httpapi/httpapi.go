@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -20,15 +21,16 @@ type Check struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// Rebuild builds a projection anew. It reports steps as it goes, each a value
-// that goes to the client as one line of JSON; an error is the last line.
-type Rebuild func(ctx context.Context, projection string, step func(any)) error
+// Operate does something with a projection: rebuild, pause and so on; the options are
+// JSON, or nothing. It reports steps as it goes, each a value that goes to the client as
+// one line of JSON; an error is the last line.
+type Operate func(ctx context.Context, projection, action string, options []byte, step func(any)) error
 
 // Config is what the handler needs; all fields are required but REST and Log.
 type Config struct {
 	Ready   func() []Check
 	Metrics http.Handler
-	Rebuild Rebuild
+	Operate Operate
 	REST    http.Handler // everything under /v1/; nil: nothing
 	Token   string       // of /admin, as "Authorization: Bearer TOKEN"
 	Log     *slog.Logger // nil discards
@@ -46,7 +48,7 @@ func New(c Config) http.Handler {
 	if c.REST != nil {
 		mux.Handle("/v1/", c.REST)
 	}
-	mux.Handle("POST /admin/projections/{name}/rebuild", c.admin(c.rebuild))
+	mux.Handle("POST /admin/projections/{name}/{action}", c.admin(c.operate))
 	return mux
 }
 
@@ -76,9 +78,17 @@ func (c Config) admin(next http.HandlerFunc) http.Handler {
 	})
 }
 
-// rebuild streams one JSON object a line: steps, then {"done":true} or
+// maxOptions bounds the options of an operation, in bytes.
+const maxOptions = 64 << 10
+
+// operate streams one JSON object a line: steps, then {"done":true} or
 // {"error":"…"}. The status is 200 once it has begun, so the last line counts.
-func (c Config) rebuild(w http.ResponseWriter, r *http.Request) {
+func (c Config) operate(w http.ResponseWriter, r *http.Request) {
+	options, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOptions))
+	if err != nil {
+		answer(w, http.StatusBadRequest, map[string]string{"error": "options: " + err.Error()})
+		return
+	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	lines := json.NewEncoder(w)
 	control := http.NewResponseController(w)
@@ -87,8 +97,9 @@ func (c Config) rebuild(w http.ResponseWriter, r *http.Request) {
 			_ = control.Flush() // a client that left is found out by the context
 		}
 	}
-	if err := c.Rebuild(r.Context(), r.PathValue("name"), step); err != nil {
-		c.Log.Warn("rebuild failed", "projection", r.PathValue("name"), "err", err)
+	projection, action := r.PathValue("name"), r.PathValue("action")
+	if err := c.Operate(r.Context(), projection, action, options, step); err != nil {
+		c.Log.Warn("not done", "projection", projection, "action", action, "err", err)
 		step(map[string]string{"error": err.Error()})
 		return
 	}

@@ -28,7 +28,7 @@ func config(checks ...httpapi.Check) httpapi.Config {
 	return httpapi.Config{
 		Ready:   func() []httpapi.Check { return checks },
 		Metrics: http.NotFoundHandler(),
-		Rebuild: func(_ context.Context, name string, step func(any)) error {
+		Operate: func(_ context.Context, name, _ string, _ []byte, step func(any)) error {
 			if name != "main" {
 				return errors.New("no such projection")
 			}
@@ -60,7 +60,7 @@ func TestAdminNeedsTheToken(t *testing.T) {
 	require.Equal(t, 401, get(t, httpapi.New(unset), "POST", "/admin/projections/main/rebuild", "").Code)
 }
 
-func TestRebuildStreamsItsStepsAndEndsWithTheResult(t *testing.T) {
+func TestAnOperationStreamsItsStepsAndEndsWithTheResult(t *testing.T) {
 	h := httpapi.New(config())
 	w := get(t, h, "POST", "/admin/projections/main/rebuild", "secret")
 	require.Equal(t, "{\"events\":3}\n{\"done\":true}\n", w.Body.String())
@@ -115,12 +115,12 @@ func TestATokenInAnotherSchemeIsRefused(t *testing.T) {
 	}
 }
 
-// A client that leaves ends the rebuild it asked for.
-func TestRebuildEndsWhenTheClientLeaves(t *testing.T) {
+// What goes on without a client that left is the operation's business.
+func TestAnOperationLearnsThatTheClientLeft(t *testing.T) {
 	begun := make(chan struct{})
 	ended := make(chan error, 1)
 	c := config()
-	c.Rebuild = func(ctx context.Context, _ string, step func(any)) error {
+	c.Operate = func(ctx context.Context, _, _ string, _ []byte, step func(any)) error {
 		step(map[string]int{"events": 0})
 		close(begun)
 		<-ctx.Done()

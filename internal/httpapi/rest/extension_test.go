@@ -16,6 +16,7 @@ import (
 	"github.com/parley-engine/parley/internal/engine"
 	"github.com/parley-engine/parley/internal/httpapi/ratelimit"
 	"github.com/parley-engine/parley/internal/httpapi/rest"
+	"github.com/parley-engine/parley/projections"
 )
 
 func (w *world) start() events.Position { return events.Position{} }
@@ -149,7 +150,7 @@ func TestKeptAnswersAreNeverStale(t *testing.T) {
 			w.call("POST", in+"/Participants", form("Identity", fmt.Sprint("p", i)))
 		case 4:
 			if i%40 == 0 {
-				_, err := w.models.Rebuild(t.Context(), nil)
+				_, err := w.models.Rebuild(t.Context(), projections.RebuildOptions{}, nil)
 				require.NoError(t, err)
 			}
 		}
