@@ -63,6 +63,10 @@ func (c Caller) May(permission string) bool {
 		slices.Contains(c.ConversationPermissions, permission)
 }
 
+// Imports reports whether the caller restores foreign history. What the source let
+// grow beyond a limit is taken over as it is; nothing is added to it by default.
+func (c Caller) Imports() bool { return c.Actor.Kind == events.ActorImport }
+
 // SID returns prefix followed by 32 hex digits derived from name: the same name
 // always has the same SID, which is what makes a repeated create harmless.
 func SID(prefix, name string) string {

@@ -105,6 +105,13 @@ type ConversationDatesSet struct {
 	At          time.Time `json:"at"`
 }
 
+// ConversationIndexesReserved keeps indexes from being given: the next message has
+// NextIndex at least. An import has it where the source had messages that are gone.
+type ConversationIndexesReserved struct {
+	NextIndex int64     `json:"next_index"`
+	At        time.Time `json:"at"`
+}
+
 // ConversationStateChanged moves the conversation between states. From equals
 // To when a client set the present state again: nothing moves, but the timers
 // start anew (reference 2.2).
@@ -359,6 +366,9 @@ func (ConversationTimersConfigured) EventType() string { return "conversation.ti
 
 // EventType returns the stored name.
 func (ConversationDatesSet) EventType() string { return "conversation.dates-set.v1" }
+
+// EventType returns the stored name.
+func (ConversationIndexesReserved) EventType() string { return "conversation.indexes-reserved.v1" }
 
 // EventType returns the stored name.
 func (ConversationStateChanged) EventType() string { return "conversation.state-changed.v1" }

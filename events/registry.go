@@ -34,6 +34,7 @@ var vocabulary = mustRegistry(
 	define[ConversationEmailChanged](),
 	define[ConversationTimersConfigured](),
 	define[ConversationDatesSet](),
+	define[ConversationIndexesReserved](),
 	define[ConversationStateChanged](),
 	define[ConversationRemoved](),
 	define[ParticipantAdded](),

@@ -92,6 +92,7 @@ func (c *Conversation) change(e events.Event) error {
 		c.TimerSince, c.DateUpdated = stored(e.At), stored(e.DateUpdated)
 	case events.ConversationDatesSet:
 		c.DateCreated, c.DateUpdated = stored(e.DateCreated), stored(e.DateUpdated)
+	case events.ConversationIndexesReserved: // of no message yet
 	case events.ConversationStateChanged:
 		c.changeState(e)
 	default:

@@ -1,6 +1,10 @@
 package projections
 
-import "github.com/parley-engine/parley/events"
+import (
+	"time"
+
+	"github.com/parley-engine/parley/events"
+)
 
 func (f *fold) accountCreated(r *events.Recorded, sid string, e events.AccountCreated) error {
 	return f.accounts.add(sid, Account{
@@ -48,10 +52,18 @@ func (f *fold) messagingServiceAdded(account string, e events.MessagingServiceAd
 	return nil
 }
 
+// born is when a thing began: in an import the date it had where it comes from.
+func born(r *events.Recorded, at time.Time) time.Time {
+	if r.Metadata.Actor.Kind == events.ActorImport && !r.Metadata.Occurred.IsZero() {
+		return stored(r.Metadata.Occurred)
+	}
+	return stored(at)
+}
+
 func (f *fold) serviceCreated(r *events.Recorded, sid string, e events.ServiceCreated) error {
 	return f.services.add(sid, Service{
 		id: f.event, Sid: sid, AccountSid: e.Account, FriendlyName: e.FriendlyName,
-		DateCreated: stored(e.At), DateUpdated: stored(e.At), LastRevision: r.Revision, Position: r.Position,
+		DateCreated: born(r, e.At), DateUpdated: born(r, e.At), LastRevision: r.Revision, Position: r.Position,
 	})
 }
 
@@ -84,7 +96,7 @@ func (f *fold) userCreated(r *events.Recorded, sid string, e events.UserCreated)
 	return f.users.add(sid, User{
 		id: f.event, Sid: sid, AccountSid: e.Account, ChatServiceSid: e.Service, Identity: e.Identity,
 		FriendlyName: e.FriendlyName, Attributes: attributes(e.Attributes), RoleSid: e.Role,
-		DateCreated: stored(e.At), DateUpdated: stored(e.At), LastRevision: r.Revision, Position: r.Position,
+		DateCreated: born(r, e.At), DateUpdated: born(r, e.At), LastRevision: r.Revision, Position: r.Position,
 	})
 }
 
@@ -113,7 +125,7 @@ func (f *fold) roleCreated(r *events.Recorded, sid string, e events.RoleCreated)
 	return f.roles.add(sid, Role{
 		id: f.event, Sid: sid, AccountSid: e.Account, ChatServiceSid: e.Service, FriendlyName: e.FriendlyName,
 		Type: e.Type, Permissions: e.Permissions,
-		DateCreated: stored(e.At), DateUpdated: stored(e.At), LastRevision: r.Revision, Position: r.Position,
+		DateCreated: born(r, e.At), DateUpdated: born(r, e.At), LastRevision: r.Revision, Position: r.Position,
 	})
 }
 

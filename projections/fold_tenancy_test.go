@@ -2,11 +2,14 @@ package projections_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/projections"
+	"github.com/parley-engine/parley/store"
+	"github.com/parley-engine/parley/store/memstore"
 )
 
 func TestTenancyRows(t *testing.T) {
@@ -59,6 +62,45 @@ func TestTenancyRows(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
 	}
+}
+
+// What an import brought began when it began where it comes from.
+func TestImportedUsersRolesAndServicesKeepTheirDates(t *testing.T) {
+	log := memstore.New()
+	rm := open(t, t.TempDir(), log, nil)
+	restored := events.Metadata{Occurred: minute(-1000), Account: account, Actor: events.Actor{Kind: events.ActorImport}}
+	asAPI := restored
+	asAPI.Actor.Kind = events.ActorAPI
+	var last events.Position
+	for i, e := range []struct {
+		stream   string
+		event    events.Event
+		metadata events.Metadata
+	}{
+		{"service-" + service, events.ServiceCreated{Service: service, Account: account, At: minute(1)}, restored},
+		{"role-" + rl, events.RoleCreated{Role: rl, Account: account, Service: service, Type: events.RoleService, At: minute(1)}, restored},
+		{"user-" + us, events.UserCreated{User: us, Account: account, Service: service, Identity: "alba", At: minute(1)}, restored},
+		{"user-US2", events.UserCreated{User: "US2", Account: account, Service: service, Identity: "bo", At: minute(1)}, asAPI},
+	} {
+		kind, data, err := events.Vocabulary().Encode(e.event)
+		require.NoError(t, err)
+		appended, err := log.Append(t.Context(), e.stream, store.NoStream, []events.Proposed{
+			{ID: events.EventID(events.NameID("import"), i), Type: kind, Data: data, Metadata: e.metadata},
+		})
+		require.NoError(t, err)
+		last = appended.Position
+	}
+	require.NoError(t, projections.FollowWithoutFilling(t.Context(), rm, last))
+	s, err := rm.Service(t.Context(), service)
+	require.NoError(t, err)
+	r, err := rm.Role(t.Context(), rl)
+	require.NoError(t, err)
+	u, err := rm.User(t.Context(), service, "alba")
+	require.NoError(t, err)
+	bo, err := rm.User(t.Context(), service, "bo")
+	require.NoError(t, err)
+	require.Equal(t, []time.Time{minute(-1000), minute(-1000), minute(-1000), minute(1)},
+		[]time.Time{s.DateCreated, r.DateCreated, u.DateCreated, bo.DateCreated})
 }
 
 func TestRemovedUsersRolesAndServicesAreGoneAndParticipantsStay(t *testing.T) {

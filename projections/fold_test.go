@@ -183,6 +183,12 @@ func TestConversationRows(t *testing.T) {
 		}, func(t *testing.T, c projections.Conversation) {
 			require.True(t, c.DateInactive().IsZero() && c.DateClosed().IsZero())
 		}},
+		"reserved indexes are no messages": {[]events.Event{
+			events.ConversationIndexesReserved{NextIndex: 9, At: minute(1)},
+		}, func(t *testing.T, c projections.Conversation) {
+			require.EqualValues(t, -1, c.LastMessageIndex)
+			require.Equal(t, uint64(1), c.LastRevision)
+		}},
 		"dates are restored and reservations leave no trace": {[]events.Event{
 			events.ConversationDatesSet{DateCreated: minute(-100), DateUpdated: minute(-50), At: minute(1)},
 			events.ReservationLost{Reservation: "reservation-x", Taker: "conversation-y"},

@@ -64,6 +64,15 @@ func checkAttributes(text string, maxBytes int) error {
 	return nil
 }
 
+// checkAttributes is the function of that name for who is asked of: history is as
+// long as it is.
+func (i Issue) checkAttributes(text string, maxBytes int) error {
+	if i.Caller.Imports() {
+		maxBytes = len(text)
+	}
+	return checkAttributes(text, maxBytes)
+}
+
 // attributes turns absent ones into the empty object.
 func attributes(text string) string {
 	if text == "" {

@@ -32,6 +32,7 @@ type Create struct {
 	State            string         `json:"state,omitempty" schema:"enum=active|inactive"`
 	Timers           *events.Timers `json:"timers,omitempty"`
 	Email            events.Email   `json:"email,omitzero"`
+	CreatedBy        string         `json:"created_by,omitempty" schema:"max=256"` // for an import; default: the caller's identity, else "system"
 	DateCreated      time.Time      `json:"date_created,omitzero"`
 	DateUpdated      time.Time      `json:"date_updated,omitzero"`
 
@@ -52,6 +53,7 @@ type Update struct {
 	State            *string       `json:"state,omitempty" schema:"enum=active|inactive|closed"`
 	Timers           *TimersPatch  `json:"timers,omitempty"`
 	Email            *events.Email `json:"email,omitempty"`
+	NextIndex        *int64        `json:"next_index,omitempty"` // for an import: the next message has this index at least
 	DateCreated      time.Time     `json:"date_created,omitzero"`
 	DateUpdated      time.Time     `json:"date_updated,omitzero"`
 
@@ -142,6 +144,7 @@ type AddMessage struct {
 	Subject          string         `json:"subject,omitempty" schema:"max=256"`
 	Content          string         `json:"content,omitempty" schema:"sid=HX"`
 	ContentVariables string         `json:"content_variables,omitempty"`
+	Index            *int64         `json:"index,omitempty"` // for an import, which leaves gaps; default: the next
 	DateCreated      time.Time      `json:"date_created,omitzero"`
 	DateUpdated      time.Time      `json:"date_updated,omitzero"`
 

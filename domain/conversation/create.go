@@ -22,20 +22,35 @@ func create(s State, c Create) ([]events.Event, error) {
 	return []events.Event{events.ConversationCreated{
 		Conversation: c.Sid, Account: c.Account, Service: c.Service,
 		FriendlyName: c.FriendlyName, UniqueName: c.UniqueName, Attributes: attributes(c.Attributes),
-		MessagingService: cmp.Or(c.MessagingService, c.DefaultMessagingService),
+		MessagingService: c.messagingService(),
 		State:            state,
 		Timers:           stored(timers),
 		Email:            c.Email,
-		CreatedBy:        cmp.Or(c.Caller.Identity, systemAuthor),
+		CreatedBy:        cmp.Or(c.CreatedBy, c.Caller.Identity, systemAuthor),
 		DateCreated:      created, DateUpdated: effective(c.DateUpdated, created), At: c.At,
 	}}, nil
 }
 
+// messagingService is the command's; the account's stands in for none, but not
+// where history is restored that had none.
+func (c Create) messagingService() string {
+	if c.Caller.Imports() {
+		return c.MessagingService
+	}
+	return cmp.Or(c.MessagingService, c.DefaultMessagingService)
+}
+
 // timers are those of the command; the account's stand in for each that is not
-// given, and only for those.
+// given, and only for those. What is imported has the given ones only: it was idle
+// for long, and must not run into a timer it never had.
 func (c Create) timers() events.Timers {
-	if c.Timers == nil {
+	switch {
+	case c.Timers == nil && c.Caller.Imports():
+		return events.Timers{}
+	case c.Timers == nil:
 		return c.DefaultTimers
+	case c.Caller.Imports():
+		return *c.Timers
 	}
 	return events.Timers{
 		Inactive: cmp.Or(c.Timers.Inactive, c.DefaultTimers.Inactive),
@@ -49,6 +64,8 @@ func mayCreate(c Create) error {
 		return denied("Permission %s is needed", createConversation)
 	}
 	switch {
+	case c.CreatedBy != "" && !c.Caller.Imports():
+		return importOnly("created_by", "say who created a conversation")
 	case c.State != "":
 		return serverOnly(c.Caller, "state", "set the state")
 	case c.Timers != nil:
@@ -71,7 +88,8 @@ func checkCreate(c Create) error {
 		checkSid("CH", c.Sid, "sid", 0),
 		checkText(c.FriendlyName, "friendly_name", maxNameChars, 50003),
 		checkUniqueName(c.UniqueName),
-		checkAttributes(c.Attributes, maxConversationAttributes),
+		checkText(c.CreatedBy, "created_by", maxNameChars, 0),
+		c.checkAttributes(c.Attributes, maxConversationAttributes),
 		checkEmail(c.Email),
 	)
 }

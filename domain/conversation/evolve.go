@@ -31,6 +31,8 @@ func Evolve(s State, e events.Event) State {
 		s.Timers, s.Since, s.DateUpdated = e.Timers, e.At, e.DateUpdated
 	case events.ConversationDatesSet:
 		s.DateCreated, s.DateUpdated = e.DateCreated, e.DateUpdated
+	case events.ConversationIndexesReserved:
+		s.NextIndex = e.NextIndex
 	case events.ConversationStateChanged:
 		s.State, s.Since, s.DateUpdated = e.To, entered(e), e.DateUpdated
 	case events.ConversationRemoved:

@@ -2,6 +2,7 @@ package conversation
 
 import (
 	"cmp"
+	"math"
 	"time"
 )
 
@@ -38,6 +39,15 @@ func (l Limits) WithDefaults() Limits {
 	}
 }
 
+// limits are those of who asks: history has as many people in it as it has.
+func (i Issue) limits() Limits {
+	l := i.Limits.WithDefaults()
+	if i.Caller.Imports() {
+		l.Participants, l.NonChatParticipants, l.OpenConversations = math.MaxInt, math.MaxInt, math.MaxInt
+	}
+	return l
+}
+
 // Sizes that are not settings (reference 4.2 and section 11).
 const (
 	maxNameChars              = 256      // friendly name, identity, address, author, subject
@@ -50,4 +60,5 @@ const (
 	maxWebhooks               = 5         // per conversation
 	maxTriggers               = 20        // per webhook
 	minGroup                  = 3         // members from which a group MMS is one
+	maxIndex                  = 1<<53 - 1 // of a message: what every reader of JSON can tell apart
 )

@@ -24,12 +24,42 @@ func addMessage(s State, c AddMessage) ([]events.Event, error) {
 	}
 	created := effective(c.DateCreated, c.At)
 	added := events.MessageAdded{
-		Message: c.Sid, Index: s.NextIndex, Author: name, Participant: author.Sid,
+		Message: c.Sid, Index: s.index(c), Author: name, Participant: author.Sid,
 		Body: c.Body, Media: c.Media, Attributes: attributes(c.Attributes), Subject: c.Subject,
 		Content: c.Content, ContentVariables: c.ContentVariables, Recipients: s.recipients(author),
 		DateCreated: created, DateUpdated: effective(c.DateUpdated, created), At: c.At,
 	}
 	return append([]events.Event{added}, s.wake(c.Issue)...), nil
+}
+
+// index is the next, or the one that history gave.
+func (s State) index(c AddMessage) int64 {
+	if c.Index == nil {
+		return s.NextIndex
+	}
+	return *c.Index
+}
+
+// checkIndexGiven refuses an index that is not ahead: they rise in the order of the
+// messages, and none is used twice.
+func (s State) checkIndexGiven(c AddMessage) error {
+	switch {
+	case c.Index == nil:
+		return nil
+	case !c.Caller.Imports():
+		return importOnly("index", "give the index of a message")
+	case *c.Index < s.NextIndex:
+		return domain.Refuse(domain.AlreadyExists, "index_used", "index", 0,
+			"Index %d is used or passed over: the next is %d", *c.Index, s.NextIndex)
+	}
+	return checkNextIndex(c.Index, "index")
+}
+
+func checkNextIndex(index *int64, field string) error {
+	if index != nil && (*index < 0 || *index > maxIndex) {
+		return invalid("index_invalid", field, 0, "An index is from 0 to %d", int64(maxIndex))
+	}
+	return nil
 }
 
 // maySend asks for the permissions of what is in the message; a user writes in
@@ -63,13 +93,14 @@ func (s State) checkMessage(c AddMessage) error {
 	}
 	return cmp.Or(
 		checkSid("IM", c.Sid, "sid", 50501),
-		checkSomething(c.Body != "" || len(c.Media) > 0 || c.Content != ""),
+		checkSomething(c.Body != "" || len(c.Media) > 0 || c.Content != "" || c.Caller.Imports()),
 		checkBody(c.Body),
-		checkAttributes(c.Attributes, maxPartAttributes),
+		c.checkAttributes(c.Attributes, maxPartAttributes),
 		checkText(c.Subject, "subject", maxNameChars, 0),
 		checkMedia(c.Media),
 		s.checkUnattached(c.Media),
 		checkContent(c.Content, c.ContentVariables),
+		s.checkIndexGiven(c),
 	)
 }
 

@@ -13,14 +13,14 @@ func addParticipant(s State, c AddParticipant) ([]events.Event, error) {
 		return nil, err
 	}
 	p := Participant{Sid: c.Sid, Identity: c.Identity, User: c.User, Binding: binding(c)}
-	limits := c.Limits.WithDefaults()
+	limits := c.limits()
 	err := cmp.Or(
 		checkSid("MB", c.Sid, "sid", 50431),
 		s.checkUnused(c.Sid),
 		checkShape(c),
 		s.checkIdentity(p, c.ParticipantFacts, limits),
 		s.checkBinding(p, c.ParticipantFacts, limits),
-		checkAttributes(c.Attributes, maxPartAttributes),
+		c.checkAttributes(c.Attributes, maxPartAttributes),
 		checkRole(c.Role, c.RoleType),
 		s.checkRoom(p, limits),
 	)

@@ -82,6 +82,11 @@ func serverOnly(c domain.Caller, field, what string) error {
 	return domain.Refuse(domain.PermissionDenied, "server_side_only", field, 50107, "A user cannot %s", what)
 }
 
+// importOnly refuses what only history that is restored can tell.
+func importOnly(field, what string) error {
+	return domain.Refuse(domain.PermissionDenied, "import_only", field, 0, "Only an import can %s", what)
+}
+
 func denied(format string, args ...any) error {
 	return domain.Refuse(domain.PermissionDenied, "permission_denied", "", 50107, format, args...)
 }

@@ -41,6 +41,9 @@ func (s State) changes(c Update) []events.Event {
 	if timers := stored(c.Timers.apply(s.Timers)); timers != s.Timers {
 		es = append(es, events.ConversationTimersConfigured{Timers: timers, DateUpdated: stamp, At: at})
 	}
+	if c.NextIndex != nil && *c.NextIndex > s.NextIndex {
+		es = append(es, events.ConversationIndexesReserved{NextIndex: *c.NextIndex, At: at})
+	}
 	if created, updated, needed := d.set(at, len(es) > 0 || c.State != nil); needed {
 		es = append(es, events.ConversationDatesSet{DateCreated: created, DateUpdated: updated, At: at})
 	}
@@ -69,6 +72,9 @@ func stored(t events.Timers) events.Timers {
 }
 
 func (s State) mayUpdate(c Update) error {
+	if c.NextIndex != nil && !c.Caller.Imports() {
+		return importOnly("next_index", "reserve indexes")
+	}
 	if c.Caller.Identity == "" {
 		return nil
 	}
@@ -106,6 +112,7 @@ func checkUpdate(c Update) error {
 		checkUniqueName(text(c.UniqueName)),
 		checkAttributes(text(c.Attributes), maxConversationAttributes),
 		checkState(c.State),
+		checkNextIndex(c.NextIndex, "next_index"),
 		checkEmail(email(c.Email)),
 		c.Timers.check(c.Limits.WithDefaults()),
 	)

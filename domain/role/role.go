@@ -39,6 +39,12 @@ var permissions = map[string]struct{ service, conversation bool }{
 	"sendMessage":                  {false, true},
 }
 
+// Has reports whether there is a permission of the name for roles of the type.
+func Has(roleType, permission string) bool {
+	p, known := permissions[permission]
+	return known && (roleType == events.RoleService && p.service || roleType == events.RoleConversation && p.conversation)
+}
+
 // Default is one of the four roles every service begins with (reference 7.3).
 type Default struct {
 	Name        string
@@ -85,6 +91,7 @@ type Command interface {
 // Create begins a role.
 type Create struct {
 	At           time.Time `json:"-"`
+	Import       bool      `json:"-"` // of foreign history: what it could do may be nothing here
 	Account      string    `json:"-"`
 	Service      string    `json:"-"`
 	Sid          string    `json:"sid,omitempty" schema:"sid=RL"`
@@ -154,7 +161,9 @@ func decideCreate(s State, c Create) ([]events.Event, error) {
 	if c.Type != events.RoleConversation && c.Type != events.RoleService {
 		return nil, domain.Refuse(domain.InvalidArgument, "role_type_invalid", "type", 50105, "A role is of type conversation or service")
 	}
-	if err := check(c.Type, c.Permissions); err != nil {
+	if c.Import && len(c.Permissions) == 0 {
+		c.Permissions = []string{}
+	} else if err := check(c.Type, c.Permissions); err != nil {
 		return nil, err
 	}
 	return []events.Event{events.RoleCreated{
@@ -168,8 +177,7 @@ func check(roleType string, wanted []string) error {
 		return domain.Refuse(domain.InvalidArgument, "permission_missing", "permissions", 50104, "A role needs at least one permission")
 	}
 	for i, name := range wanted {
-		p, known := permissions[name]
-		if !known || (roleType == events.RoleService && !p.service) || (roleType == events.RoleConversation && !p.conversation) {
+		if !Has(roleType, name) {
 			return domain.Refuse(domain.InvalidArgument, "permission_unknown", fmt.Sprintf("permissions[%d]", i), 50104,
 				"%.64q is not a permission of a %s role", name, roleType)
 		}

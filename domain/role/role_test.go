@@ -28,6 +28,12 @@ func create(roleType string, permissions ...string) role.Create {
 	return role.Create{At: at, Account: ac, Service: is, Sid: rl, FriendlyName: "guest", Type: roleType, Permissions: permissions}
 }
 
+func restored(permissions ...string) role.Create {
+	c := create(events.RoleConversation, permissions...)
+	c.Import = true
+	return c
+}
+
 func named(name string) role.Create {
 	c := create(events.RoleConversation, "sendMessage")
 	c.FriendlyName = name
@@ -46,6 +52,10 @@ func TestCreate(t *testing.T) {
 		{name: "a name over 64 characters", when: named(strings.Repeat("x", 65)), no: no{domain.InvalidArgument, "friendly_name_too_long", "friendly_name", 50003}},
 		{name: "another type", when: create("deployment", "sendMessage"), no: no{domain.InvalidArgument, "role_type_invalid", "type", 50105}},
 		{name: "no permission", when: create(events.RoleConversation), no: no{domain.InvalidArgument, "permission_missing", "permissions", 50104}},
+		{name: "an import may bring a role that can do nothing here", when: restored(), again: exists, then: []events.Event{events.RoleCreated{
+			Role: rl, Account: ac, Service: is, FriendlyName: "guest", Type: events.RoleConversation, Permissions: []string{}, At: at,
+		}}},
+		{name: "but no permission that is not there", when: restored("inviteMember"), no: denied("permissions[0]")},
 		{name: "a permission that is not there", when: create(events.RoleConversation, "sendMessage", "fly"), no: denied("permissions[1]")},
 		{name: "inviteMember, of Programmable Chat", when: create(events.RoleConversation, "inviteMember"), no: denied("permissions[0]")},
 		{name: "inviteMember, for a service role", when: create(events.RoleService, "inviteMember"), no: denied("permissions[0]")},

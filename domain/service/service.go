@@ -32,9 +32,11 @@ type Command interface {
 	CommandType() string
 }
 
-// Create begins a service; its four default roles exist already.
+// Create begins a service; its four default roles exist already, but for an import,
+// which brings the roles of its own afterwards.
 type Create struct {
 	At               time.Time `json:"-"`
+	Import           bool      `json:"-"`
 	Account          string    `json:"-"`
 	CreatorRole      string    `json:"-"`
 	ConversationRole string    `json:"-"`
@@ -104,8 +106,12 @@ func decideCreate(s State, c Create) ([]events.Event, error) {
 	if err := domain.CheckLength(c.FriendlyName, 256, "friendly_name", 50003); err != nil {
 		return nil, err
 	}
+	created := events.ServiceCreated{Service: c.Sid, Account: c.Account, FriendlyName: c.FriendlyName, At: c.At}
+	if c.Import {
+		return []events.Event{created}, nil
+	}
 	return []events.Event{
-		events.ServiceCreated{Service: c.Sid, Account: c.Account, FriendlyName: c.FriendlyName, At: c.At},
+		created,
 		events.ServiceConfigured{CreatorRole: c.CreatorRole, ConversationRole: c.ConversationRole, ServiceRole: c.ServiceRole, At: c.At},
 	}, nil
 }

@@ -37,6 +37,7 @@ func TestCreate(t *testing.T) {
 	exists := no{domain.AlreadyExists, "service_exists", "sid", 20409}
 	run(t, []row{
 		{name: "a new service has its default roles", when: named("Shop"), then: created, again: exists},
+		{name: "an import brings the roles afterwards", when: service.Create{At: at, Import: true, Account: ac, Sid: is, FriendlyName: "Shop"}, then: created[:1], again: exists},
 		{name: "a service that is there", given: created, when: named("Other"), no: exists},
 		{name: "a service that was removed does not come back", given: removed, when: named("Shop"), no: exists},
 		{name: "no name", when: named(""), no: no{domain.InvalidArgument, "friendly_name_missing", "friendly_name", 50000}},

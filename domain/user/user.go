@@ -111,7 +111,11 @@ func decideCreate(s State, c Create) ([]events.Event, error) {
 	if err := checkIdentity(c.Identity); err != nil {
 		return nil, err
 	}
-	if err := checkInfo(c.FriendlyName, c.Attributes); err != nil {
+	limit := MaxAttributes
+	if c.Caller.Imports() { // history is as long as it is
+		limit = len(c.Attributes)
+	}
+	if err := checkInfo(c.FriendlyName, c.Attributes, limit); err != nil {
 		return nil, err
 	}
 	role := c.DefaultRole
@@ -138,11 +142,11 @@ func checkIdentity(identity string) error {
 	}
 }
 
-func checkInfo(friendlyName, attributes string) error {
+func checkInfo(friendlyName, attributes string, limit int) error {
 	if err := domain.CheckLength(friendlyName, 256, "friendly_name", 50003); err != nil {
 		return err
 	}
-	return domain.CheckAttributes(attributes, MaxAttributes, "attributes")
+	return domain.CheckAttributes(attributes, limit, "attributes")
 }
 
 func checkRole(roleType string) error {
@@ -168,7 +172,7 @@ func decideUpdate(s State, c Update) ([]events.Event, error) {
 	if !c.Caller.May(permission) || (c.Role != nil && c.Caller.Identity != "") {
 		return nil, notAllowed("")
 	}
-	if err := checkInfo(text(c.FriendlyName), text(c.Attributes)); err != nil {
+	if err := checkInfo(text(c.FriendlyName), text(c.Attributes), MaxAttributes); err != nil {
 		return nil, err
 	}
 	var out []events.Event

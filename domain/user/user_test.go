@@ -42,6 +42,12 @@ func create(change ...func(*user.Create)) user.Create {
 	return c
 }
 
+func restored(attributes string) user.Create {
+	return create(func(c *user.Create) {
+		c.Attributes, c.Caller.Actor.Kind = attributes, events.ActorImport
+	})
+}
+
 func identified(identity string) user.Create {
 	return create(func(c *user.Create) { c.Identity = identity })
 }
@@ -56,6 +62,9 @@ func TestCreate(t *testing.T) {
 		{name: "a new user has the service's default role", when: create(), then: created, again: exists},
 		{name: "with all fields", when: full, again: exists,
 			then: []events.Event{events.UserCreated{User: us, Account: ac, Service: is, Identity: "alice", FriendlyName: "Alice", Attributes: `{"vip":true}`, Role: admin, At: at}}},
+		{name: "an import brings attributes as long as they are", when: restored(`{"a":1}` + strings.Repeat(" ", 4096)), again: exists,
+			then: []events.Event{events.UserCreated{User: us, Account: ac, Service: is, Identity: "alice", Role: member, Attributes: `{"a":1}` + strings.Repeat(" ", 4096), At: at}}},
+		{name: "but JSON", when: restored(`{`), no: invalid("attributes_invalid", "attributes", 50304)},
 		{name: "a user that is there", given: created, when: create(), no: exists},
 		{name: "a user that was removed does not come back", given: removed, when: create(), no: exists},
 		{name: "by a user", when: create(func(c *user.Create) { c.Issue = by("bob", "editAnyUserInfo") }), no: forbidden},

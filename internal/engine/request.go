@@ -71,6 +71,16 @@ func (r *request) take(into any) error {
 	return r.identify(into)
 }
 
+// Fingerprint is what the log keeps of a command's body, in each of its events: a
+// repeated command has the same. The command has its Fields, and the account and
+// service it is sent with.
+func Fingerprint(c Command) (string, error) {
+	r := request{Command: c}
+	into := reflect.New(reflect.TypeOf(c.Fields))
+	err := r.take(into.Interface())
+	return r.hash, err
+}
+
 // identify checks the form of SIDs and takes the hash that tells bodies apart.
 func (r *request) identify(into any) error {
 	if err := checkSids(into); err != nil {

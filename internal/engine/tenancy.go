@@ -189,6 +189,7 @@ func runCreateRole(ctx context.Context, e *Engine, r *request, c role.Create) (O
 	}
 	r.Aggregate = sidFor(r, "RL", firstOf(r.Aggregate, c.Sid))
 	c.At, c.Account, c.Service, c.Sid = r.at, r.Account, r.Service, r.Aggregate
+	c.Import = r.Actor.Kind == events.ActorImport
 	return e.roles.transact(ctx, r, r.Aggregate, decision[role.State]{
 		decide: func(s role.State) ([]events.Event, error) { return role.Decide(s, c) },
 	})
@@ -214,12 +215,14 @@ func runCreateService(ctx context.Context, e *Engine, r *request, c service.Crea
 	if !exists {
 		return Outcome{}, notFound("The requested account was not found")
 	}
-	c.Sid = sidFor(r, "IS", firstOf(r.Aggregate, c.Sid))
+	c.Sid, c.Account = sidFor(r, "IS", firstOf(r.Aggregate, c.Sid)), r.Account
+	c.Import = r.Actor.Kind == events.ActorImport
 	return e.createService(ctx, r, c)
 }
 
-// createService makes a service after its four default roles. A crash in
-// between leaves roles nobody refers to; the same command again goes on.
+// createService makes a service after its four default roles, but for an import,
+// which brings its own. A crash in between leaves roles nobody refers to; the same
+// command again goes on.
 func (e *Engine) createService(ctx context.Context, r *request, c service.Create) (Outcome, error) {
 	if _, err := service.Decide(service.State{}, c); err != nil {
 		return Outcome{}, err
@@ -229,7 +232,7 @@ func (e *Engine) createService(ctx context.Context, r *request, c service.Create
 	if err != nil {
 		return Outcome{}, err
 	}
-	if !there {
+	if !there && !c.Import {
 		if err := e.createDefaultRoles(ctx, r, &c); err != nil {
 			return Outcome{}, err
 		}
