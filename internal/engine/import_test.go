@@ -55,7 +55,7 @@ func TestTheFingerprintIsWhatTheLogHas(t *testing.T) {
 		Type: service.Create{}.CommandType(), Aggregate: domain.SID("IS", "chat"), Account: account,
 		Actor: events.Actor{Kind: events.ActorImport}, Fields: service.Create{FriendlyName: "Chat <1>"},
 	}
-	print, err := engine.Fingerprint(c)
+	hash, err := engine.Fingerprint(c)
 	require.NoError(t, err)
 	asJSON := command(t, c.Type, c.Aggregate, fields{"friendly_name": "Chat <1>"})
 	asJSON.Account, asJSON.Actor = c.Account, c.Actor
@@ -63,12 +63,12 @@ func TestTheFingerprintIsWhatTheLogHas(t *testing.T) {
 	require.NoError(t, err)
 	for recorded, err := range d.log.ReadStream(t.Context(), "service-"+c.Aggregate, 0, false) {
 		require.NoError(t, err)
-		require.Equal(t, print, recorded.Metadata.CommandHash)
+		require.Equal(t, hash, recorded.Metadata.CommandHash)
 	}
 	c.Fields = service.Create{FriendlyName: "Chat <2>"}
 	other, err := engine.Fingerprint(c)
 	require.NoError(t, err)
-	require.NotEqual(t, print, other)
+	require.NotEqual(t, hash, other)
 	c.Fields = role.Create{Sid: "nonsense"}
 	_, err = engine.Fingerprint(c)
 	require.Error(t, err)
