@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"github.com/parley-engine/parley/domain"
@@ -140,16 +141,24 @@ var outputs = []string{"", "table", "json", "jsonl", "csv"}
 func (f importFlags) withTarget(ctx context.Context, use func(chatimport.Target) error) error {
 	data, begun := folder(*f.data), false
 	account, err := data.knownAccount()
-	if err != nil {
+	if err := cmp.Or(data.exists(), err); err != nil {
 		return err
 	}
 	target := chatimport.Target{Account: cmp.Or(f.account, account)}
-	err = withClient(data, func(client *bus.Client) error {
+	if target.Account == "" {
+		return usage("%s has no account to import into; --account names one", data)
+	}
+	err = withConn(data, func(conn *nats.Conn) error {
 		begun = true
-		return withLog(ctx, string(data), func(log readLog) error {
-			target.Log, target.Execute = log, remotely(client)
+		client, err := bus.NewClient(conn)
+		if err != nil {
+			return err
+		}
+		err = withLog(ctx, string(data), func(log readLog) error {
+			target.Log, target.Execute = log, remotely(conn, client)
 			return use(target)
 		})
+		return errors.Join(err, client.Close())
 	})
 	if begun || !errors.Is(err, errNoServer) {
 		return err
@@ -164,10 +173,15 @@ func (f importFlags) withTarget(ctx context.Context, use func(chatimport.Target)
 }
 
 // callPatience is how long one call may take before it is made again.
-const callPatience = 30 * time.Second
+const callPatience = 10 * time.Second
 
-func remotely(client *bus.Client) func(context.Context, engine.Command) (engine.Outcome, error) {
+// remotely has commands carried out by a server. One that is gone is not waited for
+// with each call.
+func remotely(conn *nats.Conn, client *bus.Client) func(context.Context, engine.Command) (engine.Outcome, error) {
 	return func(ctx context.Context, command engine.Command) (outcome engine.Outcome, err error) {
+		if !conn.IsConnected() {
+			return outcome, fmt.Errorf("%w any more", errNoServer)
+		}
 		if command.Body, err = json.Marshal(command.Fields); err != nil {
 			return outcome, err
 		}

@@ -64,7 +64,7 @@ type verdict int
 const (
 	refused verdict = iota // it is not there
 	differs                // an earlier import wrote something else
-	before                 // an earlier import wrote it
+	before                 // an earlier import wrote it, or there was nothing to do
 	written                // it is there now
 )
 
@@ -107,9 +107,11 @@ func (im *importer) attempt(ctx context.Context, l ledger, c engine.Command) (ve
 		}
 		return differs, &engine.Failure{Code: CodeDiffers, Message: "An earlier import wrote something else under this SID; nothing was changed"}, nil
 	}
-	err := im.send(ctx, c)
+	outcome, err := im.send(ctx, c)
 	var failure *engine.Failure
 	switch {
+	case err == nil && len(outcome.Events) == 0:
+		return before, nil, nil
 	case err == nil:
 		return written, nil, nil
 	case errors.As(err, &failure) && !failure.Retryable && failure.Kind != engine.KindInternal && failure.Kind != engine.KindUnauthenticated:
@@ -141,8 +143,8 @@ const patience = 6
 
 // send sends a command until it is answered: always the same id, so that it is done
 // once.
-func (im *importer) send(ctx context.Context, c engine.Command) error {
-	_, err := backoff.Retry(ctx, func() (engine.Outcome, error) {
+func (im *importer) send(ctx context.Context, c engine.Command) (engine.Outcome, error) {
+	return backoff.Retry(ctx, func() (engine.Outcome, error) {
 		outcome, err := im.target.Execute(ctx, c)
 		var failure *engine.Failure
 		if errors.As(err, &failure) && !failure.Retryable {
@@ -150,5 +152,4 @@ func (im *importer) send(ctx context.Context, c engine.Command) error {
 		}
 		return outcome, err
 	}, backoff.WithMaxTries(patience), backoff.WithBackOff(backoff.NewExponentialBackOff()))
-	return err
 }

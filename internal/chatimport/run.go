@@ -125,7 +125,9 @@ func (im *importer) service(ctx context.Context, s chatService, f *Findings) err
 	if err != nil {
 		return err
 	}
-	v, err := im.do(ctx, l, f, kindService, s.Sid, im.command(kindService, s.Sid, "", s.Sid, s.DateCreated, s.create()))
+	create := im.command(kindService, s.Sid, "", s.Sid, s.DateCreated, s.create())
+	create.Correlation += s.Sid
+	v, err := im.do(ctx, l, f, kindService, s.Sid, create)
 	if err != nil || !v.there() {
 		return err
 	}
