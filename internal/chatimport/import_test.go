@@ -207,3 +207,38 @@ func TestProgressIsHeardOfEveryThing(t *testing.T) {
 	}
 	require.Equal(t, things, calls)
 }
+
+// What is here under a SID, and is no import's, is somebody's own.
+func TestASidThatIsTakenHereIsRefusedWithAllThatBelongsToIt(t *testing.T) {
+	c, h := newChat(t, 2, 2), newHouse(t)
+	h.must("conversation.create", number("CH", 1), map[string]any{"friendly_name": "mine"})
+	r := h.take(c.source(), chatimport.Options{})
+	require.False(t, r.OK)
+	require.Len(t, r.Refused, 1)
+	require.Equal(t, []string{"conversation", number("CH", 1), "conversation_exists"}, []string{r.Refused[0].Kind, r.Refused[0].Sid, r.Refused[0].Code})
+	s := h.conversation(number("CH", 1))
+	require.Equal(t, "mine", s.FriendlyName)
+	require.Empty(t, s.Messages)
+	require.Empty(t, s.Participants)
+	require.Equal(t, 2, r.Counts["user"].Written, "the rest is there")
+}
+
+func TestServicesMayBeChosen(t *testing.T) {
+	c, h := newChat(t, 1, 1), newHouse(t)
+	c.lists["Services"] = append(c.lists["Services"], record{"sid": number("IS", 2), "date_created": date})
+	r := h.take(c.source(), chatimport.Options{Services: []string{number("IS", 1)}})
+	require.Equal(t, number("IS", 1), r.Service)
+	_, err := chatimport.Run(t.Context(), c.source(), h.target(), chatimport.Options{Services: []string{number("IS", 3)}})
+	require.ErrorIs(t, err, chatimport.ErrNoService)
+	_, err = chatimport.Run(t.Context(), c.source(), h.target(), chatimport.Options{Services: []string{number("IS", 2)}})
+	require.ErrorContains(t, err, "404", "its lists are missing")
+}
+
+func TestAMessageThatIsRefusedDoesNotHoldUpTheOthers(t *testing.T) {
+	c, h := newChat(t, 1, 3), newHouse(t)
+	c.list("Channels/" + number("CH", 1) + "/Messages")[1]["from"] = strings.Repeat("x", 257)
+	r := h.take(c.source(), chatimport.Options{})
+	require.Equal(t, []string{number("IM", 1), "author_too_long"}, []string{r.Refused[0].Sid, r.Refused[0].Code})
+	require.Len(t, h.conversation(number("CH", 1)).Messages, 2)
+	require.Equal(t, []chatimport.Difference{{Sid: number("CH", 1), What: "messages", Source: 3, Found: 2}}, r.Differences)
+}
