@@ -19,6 +19,7 @@ type MismatchError struct {
 	Rows        []RowDifference // the first of each table
 	First       *DivergingEvent // at which the two part; nil when it was not found
 	Violations  []Violation     // of invariants, by the rebuilt one
+	Quarantined []Quarantined   // what the live one has parked, which may be why
 }
 
 func (e *MismatchError) Error() string {
@@ -74,6 +75,9 @@ func (b *rebuild) compareWith(ctx context.Context, live *snapshot) (*MismatchErr
 	}
 	if b.job.Accept {
 		return m, nil // nobody asks why
+	}
+	if m.Quarantined, err = quarantinedIn(live.conn); err != nil {
+		return nil, err
 	}
 	return m, b.explain(ctx, live, m)
 }

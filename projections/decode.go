@@ -2,7 +2,6 @@ package projections
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"runtime"
 	"sync"
@@ -10,10 +9,11 @@ import (
 	"github.com/parley-engine/parley/events"
 )
 
-// decoded is an event with its payload read.
+// decoded is an event with its payload read, or with why it cannot be read.
 type decoded struct {
 	recorded *events.Recorded
 	event    events.Event
+	err      error
 }
 
 // chunk is a run of the log on its way through the decoders.
@@ -22,6 +22,12 @@ type chunk struct {
 	events   []events.Event
 	err      error
 	ready    chan struct{} // closed when events and err are set
+}
+
+// unread stands in a chunk for an event whose payload cannot be read.
+type unread struct {
+	events.Event
+	err error
 }
 
 const (
@@ -114,9 +120,7 @@ func (c *chunk) decode() {
 		r := &c.recorded[i]
 		e, err := decode(r)
 		if err != nil {
-			err = &EventError{Position: r.Position, Stream: r.Stream, Type: r.Type, Err: err}
-			c.recorded, c.err = c.recorded[:i], errors.Join(err, c.err)
-			return
+			e = unread{err: undecodable{err}}
 		}
 		c.events = append(c.events, e)
 	}
@@ -124,7 +128,11 @@ func (c *chunk) decode() {
 
 func (c *chunk) yieldAll(yield func(decoded, error) bool) bool {
 	for i := range c.recorded {
-		if !yield(decoded{&c.recorded[i], c.events[i]}, nil) {
+		d := decoded{recorded: &c.recorded[i], event: c.events[i]}
+		if u, bad := d.event.(unread); bad {
+			d.event, d.err = nil, u.err
+		}
+		if !yield(d, nil) {
 			return false
 		}
 	}

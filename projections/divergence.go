@@ -316,6 +316,7 @@ func (b *rebuild) findEvents(ctx context.Context, differences []RowDifference) (
 	if err := sqlitex.ExecuteTransient(o.g.conn, "BEGIN", nil); err != nil {
 		return nil, err
 	}
+	o.g.quarantine.like(b.next.quarantine)
 	log := decodeInParallel(ctx, b.rm.between(ctx, events.Position{}, b.next.mark.position))
 	err = o.g.takeAll(log, func(r *events.Recorded) error {
 		if o.g.mark.event%tellEvery == 0 {

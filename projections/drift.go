@@ -62,10 +62,14 @@ func rowsOfConversation(conn *sqlite.Conn, sid string) (map[place]rowValues, err
 func (q *Queries) Drift(ctx context.Context, streams store.StreamReader, sid string) (*Drift, error) {
 	d := &Drift{Conversation: sid}
 	var live map[place]rowValues
+	var out quarantine
 	err := q.view(ctx, func(conn *sqlite.Conn) error {
 		m, err := readMark(conn)
 		if err == nil {
 			d.Position = m.position
+			out, err = leftOut(conn)
+		}
+		if err == nil {
 			live, err = rowsOfConversation(conn, sid)
 		}
 		return err
@@ -73,7 +77,7 @@ func (q *Queries) Drift(ctx context.Context, streams store.StreamReader, sid str
 	if err != nil {
 		return nil, err
 	}
-	refolded, err := refoldRows(ctx, streams, sid, d.Position)
+	refolded, err := refoldRows(ctx, streams, sid, d.Position, &out)
 	if err == nil {
 		d.Rows = differingPlaces(live, refolded)
 	}
@@ -81,12 +85,14 @@ func (q *Queries) Drift(ctx context.Context, streams store.StreamReader, sid str
 }
 
 // refoldRows are the rows that a conversation's events up to the position come to.
-func refoldRows(ctx context.Context, streams store.StreamReader, sid string, upto events.Position) (rows map[place]rowValues, err error) {
+// It leaves out what the live rows leave out.
+func refoldRows(ctx context.Context, streams store.StreamReader, sid string, upto events.Position, out *quarantine) (rows map[place]rowValues, err error) {
 	g, err := newGeneration(":memory:", pastRows, true)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, g.close()) }()
+	g.quarantine.like(out)
 	stream := streams.ReadStream(ctx, events.Stream(events.CategoryConversation, sid), 0, store.Forwards)
 	err = g.takeAll(decodeInParallel(ctx, until(stream, upto)), nil)
 	if err == nil {

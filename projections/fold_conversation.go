@@ -40,12 +40,22 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// applyConversation handles what happens in a conversation that exists.
+// applyConversation handles what happens in a conversation that exists. An event that
+// cannot be applied leaves the row as it was.
 func (f *fold) applyConversation(r *events.Recorded, sid string, e events.Event) error {
 	row, err := find(f.conversations, sid, sid)
 	if err != nil {
 		return err
 	}
+	before := row.row
+	if err := f.happen(row, r, e); err != nil {
+		row.row = before
+		return err
+	}
+	return nil
+}
+
+func (f *fold) happen(row *entry[Conversation], r *events.Recorded, e events.Event) error {
 	row.row.LastRevision, row.row.Position = r.Revision, r.Position
 	f.conversations.mark(row, plainChange)
 	switch e := e.(type) {

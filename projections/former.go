@@ -92,6 +92,7 @@ func (rm *ReadModels) takeFormer(ctx context.Context, path string) (*generation,
 	if err != nil {
 		return nil, err
 	}
+	g.quarantine.on = rm.options.OnPoison == Quarantine
 	if err := rm.catchUpTaken(ctx, g); err != nil {
 		return nil, errors.Join(err, g.close())
 	}

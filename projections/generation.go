@@ -47,6 +47,8 @@ type generation struct {
 	limit int // rows cached per table and half
 	mark  mark
 	dirty int // events since the last checkpoint
+
+	quarantine *quarantine
 }
 
 // newGeneration makes an empty file. A bulk one is filled at full speed: no
@@ -67,6 +69,9 @@ func newGeneration(path string, limit int, bulk bool) (g *generation, err error)
 		return nil, err
 	}
 	if err = createTables(g.conn); err != nil {
+		return nil, err
+	}
+	if g.quarantine, err = loadQuarantine(g.conn); err != nil {
 		return nil, err
 	}
 	g.fold = newFold(g.conn, limit, true)
@@ -109,6 +114,9 @@ func openGeneration(path string, limit int) (*generation, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	if g.mark, err = readMark(conn); err != nil {
+		return nil, errors.Join(damaged(path, err), conn.Close())
+	}
+	if g.quarantine, err = loadQuarantine(conn); err != nil {
 		return nil, errors.Join(damaged(path, err), conn.Close())
 	}
 	if err := g.livePragmas(); err != nil {
@@ -210,7 +218,7 @@ func writeMark(conn *sqlite.Conn, m mark) error {
 
 // take folds the next event of a generation that is being filled.
 func (g *generation) take(d decoded) error {
-	err := g.fold.apply(g.mark.event+1, d.recorded, d.event)
+	err := g.one(g.mark.event+1, d.recorded, d.event, d.err)
 	if err == nil {
 		g.mark = mark{
 			position: d.recorded.Position, event: g.mark.event + 1, recorded: stored(d.recorded.Recorded), id: d.recorded.ID,
@@ -315,11 +323,11 @@ func (g *generation) applyInside(batch store.Batch) error {
 	for i := range batch.Events {
 		r := &batch.Events[i]
 		e, err := decode(r)
-		if err == nil {
-			next.event++
-			err = g.fold.apply(next.event, r, e)
-		}
 		if err != nil {
+			err = undecodable{err}
+		}
+		next.event++
+		if err = g.one(next.event, r, e, err); err != nil {
 			return &EventError{Position: r.Position, Stream: r.Stream, Type: r.Type, Err: err}
 		}
 		next.recorded, next.id = stored(r.Recorded), r.ID

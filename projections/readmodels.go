@@ -31,6 +31,8 @@ type Options struct {
 	// KeepFormer is how long after a swap the former generation is kept caught up, so
 	// that Rollback is quick; default one hour. A negative one keeps none.
 	KeepFormer time.Duration
+	// OnPoison is what an event that cannot be applied does; default Stop.
+	OnPoison Poison
 	// ReplaceDamaged builds anew, from the beginning of the log, when the live
 	// generation cannot be used; without it Open refuses.
 	ReplaceDamaged bool
@@ -135,6 +137,7 @@ func (rm *ReadModels) continueLive(m manifest) (kept bool, err error) {
 		return false, err
 	}
 	if kept, err = standsOn(context.Background(), rm.log, g.mark); kept {
+		g.quarantine.on = rm.options.OnPoison == Quarantine
 		rm.live, rm.manifest = g, m
 		return true, nil
 	}
@@ -161,6 +164,7 @@ func (rm *ReadModels) startFromZero(former manifest) error {
 	if err := writeManifest(rm.dir, next); err != nil {
 		return errors.Join(err, g.close())
 	}
+	g.quarantine.on = rm.options.OnPoison == Quarantine
 	rm.live, rm.manifest = g, next
 	if former.File != "" {
 		rm.options.Logger.Warn("read models are built anew from the log", "former", former.File, "file", next.File)
@@ -200,6 +204,7 @@ func (rm *ReadModels) begin() error {
 		if err != nil {
 			return err
 		}
+		live.quarantine.on = rm.options.OnPoison == Quarantine
 		rm.live = live
 	}
 	rm.running = true

@@ -122,6 +122,14 @@ func (b *rebuild) create(ctx context.Context) error {
 	if err == nil {
 		b.next, err = newGeneration(path, b.rm.options.RebuildRows/2, true)
 	}
+	if err != nil || b.rm.live == nil {
+		return err
+	}
+	b.next.quarantine.on = b.rm.options.OnPoison == Quarantine
+	skipped, err := skippedIn(b.rm.live.conn)
+	if err == nil {
+		err = b.next.quarantine.inherit(skipped)
+	}
 	return err
 }
 
@@ -151,6 +159,7 @@ func (b *rebuild) reopen(ctx context.Context) (kept bool, err error) {
 		return false, err
 	}
 	if kept, err = standsOn(ctx, b.rm.log, g.mark); kept {
+		g.quarantine.on = b.rm.options.OnPoison == Quarantine
 		b.next, b.before = g, g.mark.event
 		return true, nil
 	}

@@ -76,6 +76,7 @@ func (f *refold) run(ctx context.Context, pace *control) (done Refolded, err err
 	if f.g, err = newGeneration(path, f.rm.options.RebuildRows/2, true); err != nil {
 		return done, err
 	}
+	f.rm.leaveOut(f.g)
 	closed := false
 	defer func() {
 		if !closed {
@@ -111,6 +112,15 @@ func (f *refold) run(ctx context.Context, pace *control) (done Refolded, err err
 	return f.replace(path)
 }
 
+// leaveOut makes a generation leave out what the live one does.
+func (rm *ReadModels) leaveOut(g *generation) {
+	rm.writing.Lock()
+	defer rm.writing.Unlock()
+	if rm.live != nil {
+		g.quarantine.like(rm.live.quarantine)
+	}
+}
+
 func (rm *ReadModels) path(file string) string { return filepath.Join(rm.dir, file) }
 
 // read folds what the scope has behind the mark up to where the live rows are. Every
@@ -138,13 +148,16 @@ func (f *refold) take(r *events.Recorded) error {
 		return nil
 	}
 	e, err := decode(r)
-	if err != nil {
+	if err != nil && !f.g.quarantine.holds(r) && !f.g.quarantine.skips(r) {
 		return err
 	}
 	if !f.streams[r.Stream] && serviceOf(e) != f.scope.Service {
 		return nil
 	}
 	f.streams[r.Stream] = true
+	if f.g.quarantine.holds(r) || f.g.quarantine.skips(r) {
+		return nil
+	}
 	f.folded++
 	return f.g.fold.apply(f.g.mark.event, r, e)
 }

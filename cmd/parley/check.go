@@ -23,6 +23,7 @@ func checkCommand() *cobra.Command {
 		check("health", "Is the server up and ready?", 0, 0, checkHealth),
 		check("lag", "How many seconds are the read models behind the log?", 5, 30, checkLag),
 		check("timers", "How many seconds late is the oldest timer that has not fired?", 10, 60, checkTimers),
+		check("quarantine", "How many streams are parked for the read models?", 1, 100, checkQuarantine),
 		check("dlq", "How many dead letters are there?", 1, 100, checkDeadLetters),
 	)
 	return c
@@ -139,6 +140,15 @@ func checkTimers(ctx context.Context, f folder) (found finding, err error) {
 			seconds = 0
 		}
 		found = finding{seconds, fmt.Sprintf("%d timers are due and have not fired", late)}
+		return err
+	})
+	return found, err
+}
+
+func checkQuarantine(ctx context.Context, f folder) (found finding, err error) {
+	err = withReading(ctx, string(f), func(r *reading) error {
+		list, err := r.queries.Quarantined(ctx)
+		found = finding{float64(len(list)), fmt.Sprintf("%d streams are quarantined", len(list))}
 		return err
 	})
 	return found, err

@@ -132,6 +132,17 @@ func newCommandMetrics(r prometheus.Registerer) func(commandType, result string,
 	}
 }
 
+// quarantined counts the streams that are parked; -1 when that is not known.
+func (v *server) quarantined() float64 {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	list, err := v.models.Quarantined(ctx)
+	if err != nil {
+		return -1
+	}
+	return float64(len(list))
+}
+
 // register adds the figures that are asked for when somebody scrapes.
 func (v *server) register() {
 	gauge := func(name, help string, value func() float64) {
@@ -152,6 +163,7 @@ func (v *server) register() {
 		}
 		return 0
 	})
+	gauge("parley_projection_quarantined", "Streams that are parked for the read models because of an event that cannot be applied.", v.quarantined)
 	gauge("parley_timers_filed", "Conversations with an entry in the due index.", func() float64 { return float64(v.scheduler.Stats().Filed) })
 	gauge("parley_timers_backlog", "Conversations due and not yet looked at.", func() float64 { return float64(v.scheduler.Stats().Backlog) })
 	gauge("parley_timers_late_seconds", "Lateness of the oldest instant of the last sweep.", func() float64 { return v.scheduler.Stats().Late.Seconds() })

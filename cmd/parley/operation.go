@@ -22,6 +22,7 @@ type operation struct {
 	action string
 	projections.RebuildOptions
 	projections.Scope
+	Stream string `json:"stream,omitempty"` // of the quarantine
 }
 
 // What can be done to a projection.
@@ -33,6 +34,8 @@ const (
 	actionResume   = "resume"
 	actionCancel   = "cancel"
 	actionRollback = "rollback"
+	actionRetry    = "retry" // what is parked
+	actionSkip     = "skip"
 )
 
 // operationStep is one line of an operation's story: a step, or its end.
@@ -41,6 +44,7 @@ type operationStep struct {
 	Status   *projections.RebuildStatus `json:"status,omitempty"`
 	Rebuilt  *projections.Rebuilt       `json:"rebuilt,omitempty"`
 	Refolded *projections.Refolded      `json:"refolded,omitempty"`
+	Released *projections.Released      `json:"released,omitempty"`
 	Mismatch *projections.MismatchError `json:"mismatch,omitempty"`
 	Exit     int                        `json:"exit,omitempty"` // code for the error that follows
 	Error    string                     `json:"error,omitempty"`
@@ -72,6 +76,12 @@ func (o operation) perform(ctx context.Context, models *projections.ReadModels, 
 			step(operationStep{Refolded: &refolded})
 		}
 		return err
+	case actionRetry, actionSkip:
+		released, err := o.release(ctx, models)
+		if err == nil {
+			step(operationStep{Released: &released})
+		}
+		return err
 	case actionRollback:
 		rebuilt, err := models.Rollback(ctx)
 		if err == nil {
@@ -80,6 +90,13 @@ func (o operation) perform(ctx context.Context, models *projections.ReadModels, 
 		return err
 	}
 	return usage("there is nothing like %q to do with a projection", o.action)
+}
+
+func (o operation) release(ctx context.Context, models *projections.ReadModels) (projections.Released, error) {
+	if o.action == actionSkip {
+		return models.Skip(ctx, o.Stream, o.Reason)
+	}
+	return models.Retry(ctx, o.Stream)
 }
 
 // work takes long and tells its steps.
@@ -314,13 +331,13 @@ func operateHere(ctx context.Context, f folder, o operation, step func(operation
 }
 
 func (o operation) performOn(ctx context.Context, log store.Log, f folder, step func(operationStep)) (err error) {
-	models, err := projections.Open(f.read(), log, &projections.Options{ReplaceDamaged: o.action == actionRebuild})
+	models, err := projections.Open(f.read(), log, &projections.Options{ReplaceDamaged: o.action == actionRebuild, OnPoison: projections.Quarantine})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, models.Close()) }()
 	switch o.action {
-	case actionRebuild, actionRefold, actionRollback:
+	case actionRebuild, actionRefold, actionRollback, actionRetry, actionSkip:
 		if err := catchUpModels(ctx, models, log); err != nil {
 			return err
 		}

@@ -15,7 +15,7 @@ import (
 func projectionCommand() *cobra.Command {
 	c := &cobra.Command{Use: "projection", Short: "Look at read models and rebuild them"}
 	c.AddCommand(projectionList(), projectionDescribe(), projectionRebuild(), projectionPause(), projectionResume(), projectionCancel(),
-		projectionRollback(), projectionRefold(), projectionDrift())
+		projectionRollback(), projectionRefold(), projectionDrift(), projectionQuarantine())
 	return c
 }
 

@@ -130,13 +130,19 @@ it is deleted.`)
 
 // operate has the running server do it, or does it on the folder.
 func operate(c *cobra.Command, f folder, o operation) error {
+	return operateWith(c, f, o, func(operationStep) {})
+}
+
+// operateWith also shows the steps to somebody else.
+func operateWith(c *cobra.Command, f folder, o operation, seen func(operationStep)) error {
 	if err := f.exists(); err != nil {
 		return err
 	}
 	if err := o.resolve(c.Context(), f); err != nil {
 		return err
 	}
-	step := stepsTo(c.ErrOrStderr(), c.OutOrStdout())
+	tell := stepsTo(c.ErrOrStderr(), c.OutOrStdout())
+	step := func(s operationStep) { seen(s); tell(s) }
 	err := operateByServer(c.Context(), f, o, step)
 	switch {
 	case errors.Is(err, errNoServer):
@@ -182,6 +188,8 @@ func stepsTo(errOut, out io.Writer) func(operationStep) {
 			_ = printJSON(out, s.Rebuilt) // nobody reads: nobody misses it
 		case s.Refolded != nil:
 			_ = printJSON(out, s.Refolded)
+		case s.Released != nil:
+			_ = printJSON(out, s.Released)
 		case s.Mismatch != nil:
 			printMismatch(errOut, s.Mismatch)
 		}
@@ -241,6 +249,9 @@ func printMismatch(w io.Writer, m *projections.MismatchError) {
 			break
 		}
 		fmt.Fprintln(w, rowLine(r))
+	}
+	if n := len(m.Quarantined); n > 0 {
+		fmt.Fprintf(w, "%d streams are quarantined in the live one: try them first (parley projection quarantine list)\n", n)
 	}
 	if e := m.First; e != nil {
 		fmt.Fprintf(w, "first diverging event: %s %s of %s, revision %d, position %s: %s\n", e.ID, e.Type, e.Stream, e.Revision, e.Position, e.Why)

@@ -16,6 +16,7 @@ import (
 	"github.com/parley-engine/parley/domain/conversation"
 	"github.com/parley-engine/parley/domain/media"
 	"github.com/parley-engine/parley/internal/bus/broker"
+	"github.com/parley-engine/parley/projections"
 )
 
 // settings of a server. Durations take Go's form: 90s, 10m.
@@ -49,6 +50,7 @@ type settings struct {
 	maxMedia        int64   // bytes of an upload
 
 	keepFormer time.Duration // the generation that a rebuild replaced
+	onPoison   string        // stop or quarantine
 	driftCheck time.Duration // between two conversations; 0: none are checked
 
 	patience  time.Duration // for everything that has to end at shutdown
@@ -104,6 +106,7 @@ SIGTERM drains and exits with 0; a second signal ends at once.`,
 	f.DurationVar(&s.minClosed, "min-closed-timer", conversation.DefaultLimits.MinClosedTimer, "shortest Closed timer that clients may set")
 	f.BoolVar(&s.groupMMS, "group-mms", false, "allow native group MMS")
 	f.DurationVar(&s.keepFormer, "keep-former", time.Hour, "how long the generation that a rebuild replaced is kept caught up for a rollback")
+	f.StringVar(&s.onPoison, "on-poison", string(projections.Quarantine), "what an event that the read models cannot apply does: quarantine parks its stream, stop stops them all")
 	f.DurationVar(&s.driftCheck, "drift-check", 10*time.Second, "compare one conversation's rows with its events this often; 0 = never")
 	f.DurationVar(&s.patience, "shutdown-timeout", 25*time.Second, "how long a shutdown may take")
 	f.StringVar(&level, "log-level", level, "debug, info, warn or error")
@@ -144,6 +147,9 @@ func (s *settings) check(level string) error {
 	}
 	if s.syncInterval < 0 {
 		problems = append(problems, errors.New("--sync-interval must not be below zero"))
+	}
+	if p := projections.Poison(s.onPoison); p != projections.Stop && p != projections.Quarantine {
+		problems = append(problems, fmt.Errorf("--on-poison %q: quarantine or stop", s.onPoison))
 	}
 	if s.driftCheck < 0 || s.driftCheck > 0 && s.driftCheck < time.Millisecond {
 		problems = append(problems, errors.New("--drift-check is 0 or at least 1ms"))

@@ -123,7 +123,7 @@ func (v *server) openLog(ctx context.Context) (err error) {
 	if v.snapshots, err = snapshots.Open(v.folder.path("snapshots.db"), v.log); err != nil {
 		return err
 	}
-	v.models, err = projections.Open(v.folder.read(), v.followed(), &projections.Options{Logger: v.log, KeepFormer: v.settings.keepFormer})
+	v.models, err = projections.Open(v.folder.read(), v.followed(), &projections.Options{Logger: v.log, KeepFormer: v.settings.keepFormer, OnPoison: projections.Poison(v.settings.onPoison)})
 	return err
 }
 
