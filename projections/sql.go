@@ -10,6 +10,8 @@ import (
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
+
+	"github.com/parley-engine/parley/events"
 )
 
 // SQL answers questions of analysts over ready views of the read models and of the
@@ -22,7 +24,16 @@ type SQL struct {
 
 // OpenSQL opens the read models in dir, and the log in a file of SQLite; without one
 // there are no views of events. Close it.
-func OpenSQL(dir, log string) (*SQL, error) {
+func OpenSQL(dir, log string) (*SQL, error) { return openSQL(dir, log, logViews) }
+
+// OpenSQLAt is OpenSQL with a log that ends at the position. The views of the read models
+// are of now.
+func OpenSQLAt(dir, log string, upto events.Position) (*SQL, error) {
+	history := fmt.Sprintf("FROM (SELECT * FROM log.events WHERE position <= %d)", upto.Commit)
+	return openSQL(dir, log, strings.ReplaceAll(logViews, "FROM log.events", history))
+}
+
+func openSQL(dir, log, ofLog string) (*SQL, error) {
 	path, err := livePath(dir)
 	if err != nil {
 		return nil, err
@@ -32,13 +43,13 @@ func OpenSQL(dir, log string) (*SQL, error) {
 		return nil, damaged(path, err)
 	}
 	q := &SQL{conn: conn, hasLog: log != ""}
-	if err := q.prepare(path, log); err != nil {
+	if err := q.prepare(path, log, ofLog); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return q, nil
 }
 
-func (q *SQL) prepare(path, log string) error {
+func (q *SQL) prepare(path, log, ofLog string) error {
 	if err := identify(q.conn, path); err != nil {
 		return err
 	}
@@ -51,7 +62,7 @@ func (q *SQL) prepare(path, log string) error {
 		if err := sqlitex.ExecuteTransient(q.conn, "ATTACH ? AS log", &sqlitex.ExecOptions{Args: []any{file.String()}}); err != nil {
 			return fmt.Errorf("open log %s: %w", log, err)
 		}
-		script += logViews
+		script += ofLog
 	}
 	if err := sqlitex.ExecuteScript(q.conn, script, nil); err != nil {
 		return fmt.Errorf("make views: %w", err)

@@ -69,7 +69,7 @@ func exitCode(err error) int {
 
 // refusedByProjection reports an operation that does not go now.
 func refusedByProjection(err error) bool {
-	for _, refusal := range []error{projections.ErrRebuilding, projections.ErrUnfinished, projections.ErrNoRebuild, projections.ErrNoFormer, projections.ErrCancelled, projections.ErrNotQuarantined} {
+	for _, refusal := range []error{projections.ErrRebuilding, projections.ErrUnfinished, projections.ErrNoRebuild, projections.ErrNoFormer, projections.ErrCancelled, projections.ErrNotQuarantined, errHistories} {
 		if errors.Is(err, refusal) {
 			return true
 		}

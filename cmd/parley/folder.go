@@ -22,6 +22,8 @@ import (
 //	log.db            the log (see docs/log-format.md)
 //	read/             read models, one file a generation; can be deleted
 //	store.json        in place of log.db: in which database the log is
+//	metrics.db        computed figures; can be deleted
+//	metrics/          definitions of metrics that are yours
 //	snapshots.db      folded states; can be deleted
 //	bus/              the embedded broker's streams
 //	account           SID of the account made at the first start

@@ -16,7 +16,7 @@ func (p *process) ask(t *testing.T, method, path string, header http.Header) (st
 	t.Helper()
 	e, err := p.folder.running()
 	require.NoError(t, err)
-	r, err := http.NewRequestWithContext(t.Context(), method, e.HTTP+path, strings.NewReader(strings.Repeat("x", 1000)))
+	r, err := http.NewRequestWithContext(t.Context(), method, e.HTTP+path, strings.NewReader("{}"+strings.Repeat(" ", 1000)))
 	require.NoError(t, err)
 	r.Header = header
 	response, err := http.DefaultClient.Do(r)
@@ -71,7 +71,10 @@ func TestHTTPDoorTellsHealthAndFiguresAndHasLimits(t *testing.T) {
 	require.True(t, strings.HasSuffix(body, "{\"done\":true}\n"), body)
 	status, body = server.ask(t, http.MethodPost, "/admin/projections/other/rebuild", bearer)
 	require.Equal(t, http.StatusOK, status)
-	require.Contains(t, body, `{"error":"there is no projection`)
+	require.Contains(t, body, `"error":"not found: there is no projection`)
+	status, body = server.ask(t, http.MethodPost, "/admin/projections/main/polish", bearer)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, `{"exit":2}`+"\n"+`{"error":"there is nothing like \"polish\" to do with a projection"}`+"\n", body)
 }
 
 // Secrets are for the owner of the folder alone.

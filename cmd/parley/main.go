@@ -58,7 +58,7 @@ func rootCommand() *cobra.Command {
 	root.AddCommand(
 		serveCommand(), demoCommand(), commandCommand(), conversationCommand(), messageCommand(),
 		participantCommand(), eventCommand(), projectionCommand(), timerCommand(), dlqCommand(),
-		accountCommand(), apiKeyCommand(), storeCommand(), backupCommand(), sqlCommand(), exportCommand(), importCommand(), replayCommand(), checkCommand(), versionCommand(),
+		accountCommand(), apiKeyCommand(), storeCommand(), backupCommand(), sqlCommand(), metricCommand(), exportCommand(), importCommand(), replayCommand(), checkCommand(), versionCommand(),
 	)
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()

@@ -31,6 +31,7 @@ var parts = []struct{ part, name, note string }{
 	{"log", "log.db", ""},
 	{"read models", "read", "can be made anew"},
 	{"snapshots", "snapshots.db", "can be made anew"},
+	{"metrics", "metrics", "metrics.db can be computed again"},
 	{"broker", "bus", "commands not handled yet, dead letters, published events"},
 	{"media", "media", ""},
 	{"other", "", "account, secrets and whatever else is there"},
