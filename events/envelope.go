@@ -109,6 +109,14 @@ func SplitStream(stream string) (category, id string, ok bool) {
 	return strings.Cut(stream, "-")
 }
 
+// OccurredAt is when the event happened: the time of recording unless another one is known.
+func (r *Recorded) OccurredAt() time.Time {
+	if r.Metadata.Occurred.IsZero() {
+		return r.Recorded
+	}
+	return r.Metadata.Occurred
+}
+
 // SchemaVersion returns the number behind ".v" of a stored type name, 0 when
 // the name has none.
 func SchemaVersion(eventType string) int {

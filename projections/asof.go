@@ -21,6 +21,17 @@ type Past struct {
 // file of its own that goes with Close. What of a stream comes behind the moment in
 // question must not be in the history.
 func AsOf(ctx context.Context, history iter.Seq2[events.Recorded, error]) (past *Past, err error) {
+	return pastOf(ctx, history, false)
+}
+
+// AsOccurred is AsOf for a part of the log that has gaps: what had happened by a moment,
+// whenever the log took it. An event about something that had not happened yet is left
+// out.
+func AsOccurred(ctx context.Context, history iter.Seq2[events.Recorded, error]) (*Past, error) {
+	return pastOf(ctx, history, true)
+}
+
+func pastOf(ctx context.Context, history iter.Seq2[events.Recorded, error], gaps bool) (past *Past, err error) {
 	dir, err := os.MkdirTemp("", "parley-past-")
 	if err != nil {
 		return nil, fmt.Errorf("look at the past: %w", err)
@@ -31,7 +42,7 @@ func AsOf(ctx context.Context, history iter.Seq2[events.Recorded, error]) (past 
 		}
 	}()
 	path := filepath.Join(dir, "past.db")
-	if err := foldInto(ctx, path, history); err != nil {
+	if err := foldInto(ctx, path, history, gaps); err != nil {
 		return nil, err
 	}
 	queries, err := newQueries(path, 1)
@@ -44,11 +55,12 @@ func AsOf(ctx context.Context, history iter.Seq2[events.Recorded, error]) (past 
 // pastRows are the rows kept in memory while the past is folded.
 const pastRows = 1 << 20
 
-func foldInto(ctx context.Context, path string, history iter.Seq2[events.Recorded, error]) error {
+func foldInto(ctx context.Context, path string, history iter.Seq2[events.Recorded, error], gaps bool) error {
 	g, err := newGeneration(path, pastRows, true)
 	if err != nil {
 		return err
 	}
+	g.quarantine.gaps = gaps
 	if err := g.takeAll(decodeInParallel(ctx, history), nil); err != nil {
 		return errors.Join(err, g.close())
 	}

@@ -71,6 +71,7 @@ type spot struct {
 type quarantine struct {
 	conn    *sqlite.Conn
 	on      bool              // the policy is Quarantine
+	gaps    bool              // an event about something that is not there is left out
 	streams map[string]uint64 // the revision from which on events are parked
 	skipped map[spot]bool
 }
@@ -194,8 +195,13 @@ func (g *generation) one(n ordinal, r *events.Recorded, e events.Event, err erro
 	case err == nil:
 		err = g.fold.apply(n, r, e)
 	}
-	if err != nil && q.takes(err) {
+	switch {
+	case err == nil:
+		return nil
+	case q.takes(err):
 		return q.begin(n, r, err)
+	case q.gaps && errors.As(err, new(*MissingRowError)):
+		return nil
 	}
 	return err
 }

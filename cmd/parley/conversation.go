@@ -10,7 +10,6 @@ import (
 
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/projections"
-	"github.com/parley-engine/parley/store"
 )
 
 func conversationCommand() *cobra.Command {
@@ -44,7 +43,7 @@ func conversationGet() *cobra.Command {
 		Use: "get CH…|UNIQUE_NAME", Short: "Show one conversation", Args: oneArgument("conversation"),
 		Example: "  parley conversation get order-1042 -o json\n  parley conversation get order-1042 --as-of 2026-11-25",
 	}
-	flags, service, asOf := addReadFlags(c), serviceFlag(c), asOfFlag(c)
+	flags, service, asOf := addReadFlags(c), serviceFlag(c), clockedFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return withReading(c.Context(), *flags.data, func(r *reading) error {
 			return r.at(c.Context(), *asOf, *service, args[0], func(q *projections.Queries, service, ref string) error {
@@ -95,6 +94,7 @@ func conversationList() *cobra.Command {
 // moment is one event of a conversation, as its timeline shows it.
 type moment struct {
 	Revision uint64          `json:"revision"`
+	Lane     string          `json:"lane"`
 	Recorded time.Time       `json:"recorded"`
 	Occurred time.Time       `json:"occurred"`
 	Type     string          `json:"type"`
@@ -104,14 +104,14 @@ type moment struct {
 }
 
 var momentView = view[moment]{
-	columns: []string{"revision", "recorded", "what", "actor", "details"},
+	columns: []string{"revision", "recorded", "lane", "what", "actor", "details"},
 	cells: func(m moment) []string {
 		what := strings.TrimPrefix(m.Type, "conversation.")
 		actor := string(m.Actor.Kind)
 		if m.Actor.ID != "" {
 			actor += " " + m.Actor.ID
 		}
-		return []string{fmt.Sprint(m.Revision), stamp(m.Recorded), what, short(actor, 24), short(details(m), 72)}
+		return []string{fmt.Sprint(m.Revision), stamp(m.Recorded), m.Lane, what, short(actor, 24), short(details(m), 72)}
 	},
 }
 
@@ -142,42 +142,4 @@ func due(t time.Time) string {
 		return ""
 	}
 	return " due " + stamp(t)
-}
-
-func conversationTimeline() *cobra.Command {
-	c := &cobra.Command{
-		Use: "timeline CH…|UNIQUE_NAME", Short: "Show everything that happened in a conversation", Args: oneArgument("conversation"),
-		Long: "Show everything that happened in a conversation, from the log itself, in order.\nThe history outlives the conversation: after a removal, name it by its SID.",
-	}
-	flags, service := addReadFlags(c), serviceFlag(c)
-	c.RunE = func(c *cobra.Command, args []string) error {
-		return withReading(c.Context(), *flags.data, func(r *reading) error {
-			sid, err := r.sidOf(c.Context(), *service, args[0])
-			if err != nil {
-				return err
-			}
-			return r.timeline(c, *flags.output, sid)
-		})
-	}
-	return c
-}
-
-func (r *reading) timeline(c *cobra.Command, output, sid string) error {
-	some := false
-	err := show(c.OutOrStdout(), output, momentView, func(yield func(moment) error) error {
-		for e, err := range r.log.ReadStream(c.Context(), events.Stream(events.CategoryConversation, sid), 0, store.Forwards) {
-			if err != nil {
-				return err
-			}
-			some = true
-			if err := yield(moment{e.Revision, e.Recorded, e.Metadata.Occurred, e.Type, e.Metadata.Actor, e.Metadata.Command, e.Data}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err == nil && !some {
-		return &projections.NotFoundError{Kind: "conversation", Name: sid}
-	}
-	return err
 }

@@ -61,11 +61,11 @@ type thing struct {
 }
 
 func (r *reading) diff(ctx context.Context, service, ref, from, to string) ([]difference, error) {
-	before, err := r.things(ctx, service, ref, from)
+	before, err := r.things(ctx, service, ref, when{from, recordedClock})
 	if err != nil {
 		return nil, err
 	}
-	after, err := r.things(ctx, service, ref, to)
+	after, err := r.things(ctx, service, ref, when{to, recordedClock})
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (t thing) compare(now *thing) (list []difference) {
 }
 
 // things are a conversation and what it holds at a moment; none when it was not there.
-func (r *reading) things(ctx context.Context, service, ref, when string) (all []thing, err error) {
+func (r *reading) things(ctx context.Context, service, ref string, when when) (all []thing, err error) {
 	err = r.at(ctx, when, service, ref, func(q *projections.Queries, service, ref string) (err error) {
 		all, err = thingsOf(ctx, q, service, ref)
 		return err

@@ -95,7 +95,7 @@ those of "parley conversation get -o json".`,
 var bookkeeping = []string{"last_revision", "position"}
 
 // causes follows the history of a conversation.
-func (r *reading) causes(c *cobra.Command, when, service, ref, field string) ([]cause, error) {
+func (r *reading) causes(c *cobra.Command, when when, service, ref, field string) ([]cause, error) {
 	p, sid, err := r.moment(c.Context(), when, service, ref)
 	if err != nil {
 		return nil, err

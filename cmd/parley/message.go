@@ -43,7 +43,7 @@ func messageList() *cobra.Command {
 		Example: "  parley message list order-1042 --desc --limit 10\n  parley message list order-1042 --as-of 2026-11-25T16:00:00Z",
 	}
 	flags, service, limit := addReadFlags(c), serviceFlag(c), limitFlag(c)
-	descending, asOf := c.Flags().Bool("desc", false, "newest first"), asOfFlag(c)
+	descending, asOf := c.Flags().Bool("desc", false, "newest first"), clockedFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return withReading(c.Context(), *flags.data, func(r *reading) error {
 			return r.at(c.Context(), *asOf, *service, args[0], func(q *projections.Queries, service, ref string) error {

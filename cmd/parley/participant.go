@@ -23,7 +23,7 @@ var participantView = view[projections.Participant]{
 func participantList() *cobra.Command {
 	c := &cobra.Command{Use: "list CH…|UNIQUE_NAME", Short: "List a conversation's participants", Args: oneArgument("conversation")}
 	c.Example = "  parley participant list order-1042\n  parley participant list order-1042 --as-of 1042"
-	flags, service, limit, asOf := addReadFlags(c), serviceFlag(c), limitFlag(c), asOfFlag(c)
+	flags, service, limit, asOf := addReadFlags(c), serviceFlag(c), limitFlag(c), clockedFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return withReading(c.Context(), *flags.data, func(r *reading) error {
 			return r.at(c.Context(), *asOf, *service, args[0], func(q *projections.Queries, service, ref string) error {

@@ -14,15 +14,49 @@ import (
 	"github.com/parley-engine/parley/store"
 )
 
-func asOfFlag(c *cobra.Command) *string {
-	return c.Flags().String("as-of", "", "as it was at a position of the log, or at a time, by when the log took it: 1042, 2026-11-25T16:00:00Z, 2026-11-25")
+// when is a moment as it was asked for; now unless there is a text.
+type when struct{ text, clock string }
+
+// The clocks.
+const (
+	recordedClock = "recorded" // when the log took it: what was known
+	occurredClock = "occurred" // when it happened: what was so, as far as is known today
+)
+
+func asOfFlag(c *cobra.Command) *when {
+	w := &when{clock: recordedClock}
+	c.Flags().StringVar(&w.text, "as-of", "", "as it was at a position of the log, or at a time: 1042, 2026-11-25T16:00:00Z, 2026-11-25")
+	return w
 }
 
-// point is a moment in the history: a position, or else a time.
+// clockedFlag adds a choice of the clock to --as-of.
+func clockedFlag(c *cobra.Command) *when {
+	w := asOfFlag(c)
+	c.Flags().StringVar(&w.clock, "clock", recordedClock, "what a time in --as-of is compared with: recorded (when the log took it) or occurred (when it happened)")
+	return w
+}
+
+// point is a moment in the history: a position, or else a time by one of the clocks.
 type point struct {
 	text     string
 	position events.Position
 	time     time.Time
+	occurred bool
+}
+
+// point reads the moment.
+func (w when) point() (point, error) {
+	p, err := parsePoint("--as-of", w.text)
+	switch {
+	case err != nil:
+		return p, err
+	case w.clock != recordedClock && w.clock != occurredClock:
+		return p, usage("--clock %q: recorded or occurred", w.clock)
+	case w.clock == occurredClock && p.time.IsZero():
+		return p, usage("--clock occurred is for a time, not for position %s", w.text)
+	}
+	p.occurred = w.clock == occurredClock
+	return p, nil
 }
 
 // parsePoint reads a moment. A day is its beginning in UTC.
@@ -38,25 +72,54 @@ func parsePoint(flag, text string) (point, error) {
 	return point{}, usage("%s %q: a position such as 1042, or a time such as 2026-11-25T16:00:00Z or 2026-11-25", flag, text)
 }
 
-// within reports whether an event had been recorded by then.
+// within reports whether an event had been recorded by then, or had happened.
 func (p point) within(e *events.Recorded) bool {
-	if p.time.IsZero() {
+	switch {
+	case p.time.IsZero():
 		return e.Position.Compare(p.position) <= 0
+	case p.occurred:
+		return !e.OccurredAt().After(p.time)
 	}
 	return !e.Recorded.After(p.time)
 }
 
+// past folds a part of the log as it was.
+func (p point) past(ctx context.Context, log iter.Seq2[events.Recorded, error]) (*projections.Past, error) {
+	if p.occurred {
+		return projections.AsOccurred(ctx, p.part(log))
+	}
+	return projections.AsOf(ctx, p.part(log))
+}
+
+// part is what a sequence has up to the moment. By the time of recording, and so by
+// position, nothing comes behind it.
+func (p point) part(log iter.Seq2[events.Recorded, error]) iter.Seq2[events.Recorded, error] {
+	return func(yield func(events.Recorded, error) bool) {
+		for e, err := range log {
+			if err == nil && !p.within(&e) {
+				if p.occurred {
+					continue
+				}
+				return
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
 // at looks at a conversation as it is or, with a moment, as it was then. Names are those
 // of now.
-func (r *reading) at(ctx context.Context, when, service, ref string, look func(q *projections.Queries, service, ref string) error) (err error) {
-	if when == "" {
+func (r *reading) at(ctx context.Context, when when, service, ref string, look func(q *projections.Queries, service, ref string) error) (err error) {
+	if when.text == "" {
 		return look(r.queries, r.anyOr(service, ref), ref)
 	}
 	p, sid, err := r.moment(ctx, when, service, ref)
 	if err != nil {
 		return err
 	}
-	past, err := projections.AsOf(ctx, r.history(ctx, sid, p))
+	past, err := p.past(ctx, r.stream(ctx, sid))
 	if err != nil {
 		return err
 	}
@@ -69,22 +132,27 @@ func (r *reading) at(ctx context.Context, when, service, ref string, look func(q
 }
 
 // moment reads which conversation is meant, and when; now unless it is said.
-func (r *reading) moment(ctx context.Context, when, service, ref string) (p point, sid string, err error) {
-	head, err := r.log.Head(ctx)
-	if err != nil {
+func (r *reading) moment(ctx context.Context, when when, service, ref string) (p point, sid string, err error) {
+	if p, err = r.point(ctx, when); err != nil {
 		return p, "", err
-	}
-	if when == "" {
-		when = head.String()
-	}
-	if p, err = parsePoint("--as-of", when); err != nil {
-		return p, "", err
-	}
-	if p.position.Compare(head) > 0 {
-		return p, "", usage("--as-of %s is beyond the end of the log, %s", p.text, head)
 	}
 	sid, err = r.sidOf(ctx, service, ref)
 	return p, sid, err
+}
+
+// point reads a moment that the log has reached.
+func (r *reading) point(ctx context.Context, when when) (p point, err error) {
+	head, err := r.log.Head(ctx)
+	if err != nil {
+		return p, err
+	}
+	if when.text == "" {
+		when.text = head.String()
+	}
+	if p, err = when.point(); err == nil && p.position.Compare(head) > 0 {
+		err = usage("--as-of %s is beyond the end of the log, %s", p.text, head)
+	}
+	return p, err
 }
 
 // sidOf returns a conversation's SID. One that was removed has no name any more.
@@ -98,14 +166,10 @@ func (r *reading) sidOf(ctx context.Context, service, ref string) (string, error
 
 // history reads a conversation's events up to a moment.
 func (r *reading) history(ctx context.Context, sid string, p point) iter.Seq2[events.Recorded, error] {
-	return func(yield func(events.Recorded, error) bool) {
-		for e, err := range r.log.ReadStream(ctx, events.Stream(events.CategoryConversation, sid), 0, store.Forwards) {
-			if err == nil && !p.within(&e) {
-				return
-			}
-			if !yield(e, err) || err != nil {
-				return
-			}
-		}
-	}
+	return p.part(r.stream(ctx, sid))
+}
+
+// stream reads a conversation's events.
+func (r *reading) stream(ctx context.Context, sid string) iter.Seq2[events.Recorded, error] {
+	return r.log.ReadStream(ctx, events.Stream(events.CategoryConversation, sid), 0, store.Forwards)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/projections"
+	"github.com/parley-engine/parley/store"
 )
 
 func timerCommand() *cobra.Command {
@@ -34,13 +36,15 @@ var timerView = view[runningTimer]{
 func timerList() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List running timers, the next one first", Args: noArguments,
-		Example: "  parley timer list --within 1h",
+		Long: `List running timers, the next one first. With --as-of they are those that ran then; the
+whole log up to then is folded for it.`,
+		Example: "  parley timer list --within 1h\n  parley timer list --as-of 2026-11-25",
 	}
-	flags, limit := addReadFlags(c), limitFlag(c)
-	within := c.Flags().Duration("within", 0, "only those due within this time from now; 0 means all")
+	flags, limit, asOf := addReadFlags(c), limitFlag(c), clockedFlag(c)
+	within := c.Flags().Duration("within", 0, "only those due within this time from now, or from the time in --as-of; 0 means all")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		return withReading(c.Context(), *flags.data, func(r *reading) error {
-			running, err := r.timers(c, *within)
+			running, err := r.timersAt(c, *asOf, *within)
 			if err != nil {
 				return err
 			}
@@ -54,9 +58,33 @@ func timerList() *cobra.Command {
 }
 
 func (r *reading) timers(c *cobra.Command, within time.Duration) ([]runningTimer, error) {
-	until := time.Now().Add(within)
+	return timersOf(c, r.queries, time.Now(), within)
+}
+
+// timersAt are those that run, or that ran at a moment.
+func (r *reading) timersAt(c *cobra.Command, when when, within time.Duration) (running []runningTimer, err error) {
+	if when.text == "" {
+		return r.timers(c, within)
+	}
+	p, err := r.point(c.Context(), when)
+	if err != nil {
+		return nil, err
+	}
+	if within != 0 && p.time.IsZero() {
+		return nil, usage("--within counts from a time, and --as-of %s is none", p.text)
+	}
+	past, err := p.past(c.Context(), r.log.ReadAll(c.Context(), events.Position{}, store.Filter{}))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, past.Close()) }()
+	return timersOf(c, past.Queries, p.time, within)
+}
+
+func timersOf(c *cobra.Command, q *projections.Queries, from time.Time, within time.Duration) ([]runningTimer, error) {
+	until := from.Add(within)
 	var running []runningTimer
-	_, err := r.queries.DueRows(c.Context(), func(d projections.Due) bool {
+	_, err := q.DueRows(c.Context(), func(d projections.Due) bool {
 		next := d.Next()
 		if !next.IsZero() && (within == 0 || !next.After(until)) {
 			running = append(running, runningTimer{next, d.ConversationSid, d.ChatServiceSid, d.State, target(d)})

@@ -185,6 +185,27 @@ func TestTheHistoryIsAllThatHappenedToTheConversation(t *testing.T) {
 		}
 		require.Equal(t, want, revisions)
 	}
+	all := w.must("GET", ch+"/History?PageSize=100", nil).body["events"].([]any)
+	fifth := all[4].(map[string]any)
+	asOf := func(query string) (n int) {
+		page := w.must("GET", ch+"/History?PageSize=3&"+query, nil)
+		for {
+			n += len(page.body["events"].([]any))
+			next, _ := page.body["meta"].(map[string]any)["next_page_url"].(string)
+			if next == "" {
+				return n
+			}
+			page = w.must("GET", strings.TrimPrefix(next, w.server.URL), nil)
+		}
+	}
+	require.Equal(t, 5, asOf("AsOf="+fifth["position"].(string)))
+	require.Equal(t, 5, asOf("Order=desc&AsOf="+fifth["position"].(string)))
+	require.Equal(t, 8, asOf("AsOf=2126-01-01T00:00:00Z"))
+	require.Equal(t, 8, asOf("AsOf=2126-01-01T00:00:00Z&Clock=occurred"))
+	require.Zero(t, asOf("AsOf=2001-01-01T00:00:00Z&Clock=recorded"))
+	for _, bad := range []string{"AsOf=yesterday", "AsOf=2126-01-01T00:00:00Z&Clock=broken", "AsOf=5&Clock=occurred"} {
+		require.Equal(t, 400, w.call("GET", ch+"/History?"+bad, nil).status, bad)
+	}
 	for _, bad := range []string{"x", "PHx", "PH-1"} {
 		require.Equal(t, 400, w.call("GET", ch+"/History", url.Values{"PageToken": {bad}}).status)
 	}

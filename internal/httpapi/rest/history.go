@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/store"
@@ -61,16 +62,64 @@ type historyPage struct {
 	paged
 	from      store.Revision
 	direction store.Direction
+	upto      moment
+}
+
+// moment ends a history: a position, or a time by one of the clocks. The zero moment does
+// not end it.
+type moment struct {
+	position events.Position
+	time     time.Time
+	occurred bool
+}
+
+// has reports whether an event belongs to the history.
+func (m moment) has(e *events.Recorded) bool {
+	switch {
+	case !m.position.IsZero():
+		return e.Position.Compare(m.position) <= 0
+	case m.time.IsZero():
+		return true
+	case m.occurred:
+		return !e.OccurredAt().After(m.time)
+	}
+	return !e.Recorded.After(m.time)
+}
+
+// asOf reads AsOf, a position or a time, and Clock, which says what the time is compared
+// with: Recorded or Occurred.
+func (c *call) asOf() (m moment, err error) {
+	text, clock := c.values.str("AsOf"), c.values.str("Clock")
+	if m.occurred = strings.EqualFold(clock, "occurred"); !m.occurred && clock != "" && !strings.EqualFold(clock, "recorded") {
+		return m, invalidParameter(20422, "Clock", "Clock is recorded or occurred")
+	}
+	if text == "" {
+		return m, nil
+	}
+	if m.position, err = events.ParsePosition(text); err == nil {
+		if m.occurred {
+			return m, invalidParameter(20422, "Clock", "Clock is for a time, and AsOf is a position")
+		}
+		return m, nil
+	}
+	if m.time, err = time.Parse(time.RFC3339Nano, text); err != nil {
+		return m, invalidParameter(20422, "AsOf", "AsOf is a position such as 1042, or a time such as 2026-11-25T16:00:00Z")
+	}
+	return m, nil
 }
 
 func historyToken(from int64) string { return "PH" + strconv.FormatInt(from, 10) }
 
 func (c *call) historyPage() (historyPage, error) {
+	upto, err := c.asOf()
+	if err != nil {
+		return historyPage{}, err
+	}
 	token := c.values.str("PageToken")
 	delete(c.values, "PageToken") // it is not a key of rows
 	p, err := c.page()
 	p.token = token
-	h := historyPage{paged: p, direction: store.Forwards}
+	h := historyPage{paged: p, direction: store.Forwards, upto: upto}
 	if strings.EqualFold(c.values.str("Order"), "desc") {
 		h.from, h.direction = store.End, store.Backwards
 	}
@@ -92,6 +141,9 @@ func (c *call) history(sid string, p historyPage) ([]eventBody, int64, error) {
 	for e, err := range c.Log.ReadStream(c.r.Context(), events.Stream(events.CategoryConversation, sid), p.from, p.direction) {
 		if err != nil {
 			return nil, -1, err
+		}
+		if !p.upto.has(&e) {
+			continue
 		}
 		if len(items) == p.Limit {
 			return items, int64(e.Revision), nil

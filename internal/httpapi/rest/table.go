@@ -207,7 +207,9 @@ func ownRoutes() []route {
 		fetch("/Media/{Sid}", "FetchMedia", mediaBody{}, fetchMedia).forUsers(),
 		fetch("/Conversations/{ConversationSid}/Messages/{Sid}/ChannelMetadata", "FetchConversationMessageChannelMetadata", nil, showIn("ConversationSid", (*call).showChannelMetadata)).forUsers(),
 		listOf("/Conversations/{Sid}/History", "ListConversationHistory", eventBody{}, "events", 100, listHistory,
-			param{name: "Order", kind: choice, values: []string{"asc", "desc"}}),
+			param{name: "Order", kind: choice, values: []string{"asc", "desc"}},
+			param{name: "AsOf", max: 64, about: "Ends the history at a position of the log, or at a time."},
+			param{name: "Clock", kind: choice, values: []string{"recorded", "occurred"}, about: "What a time in AsOf is compared with."}),
 	}
 	for i := range routes {
 		routes[i].own = true
