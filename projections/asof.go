@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"zombiezen.com/go/sqlite/sqlitex"
+
 	"github.com/parley-engine/parley/events"
 )
 
@@ -61,11 +63,16 @@ func foldInto(ctx context.Context, path string, history iter.Seq2[events.Recorde
 		return err
 	}
 	g.quarantine.gaps = gaps
+	if err := sqlitex.ExecuteTransient(g.conn, "BEGIN", nil); err != nil {
+		return errors.Join(err, g.close())
+	}
 	if err := g.takeAll(decodeInParallel(ctx, history), nil); err != nil {
 		return errors.Join(err, g.close())
 	}
-	// It need not survive anything, so it stays as it was filled.
-	return errors.Join(g.fold.goLive(pastRows), writeMark(g.conn, g.mark), g.close())
+	// It need not survive anything, so it stays as it was filled, and it is asked once, so
+	// that only the keys are worth an index.
+	return errors.Join(g.fold.flush(), g.fold.deletePutOff(), g.fold.makeKeys(), writeMark(g.conn, g.mark),
+		sqlitex.ExecuteTransient(g.conn, "COMMIT", nil), g.close())
 }
 
 // Trace folds a conversation's history and calls seen after each event with what the
