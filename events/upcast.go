@@ -26,6 +26,18 @@ func FormerTypes() []string {
 	return names
 }
 
+// CurrentType returns the type that a payload of eventType is read as: itself, unless it
+// is a former version.
+func CurrentType(eventType string) string {
+	for {
+		u, old := upcasters[eventType]
+		if !old {
+			return eventType
+		}
+		eventType = u.to
+	}
+}
+
 func upcast(eventType string, data []byte) (string, []byte, error) {
 	for {
 		u, old := upcasters[eventType]

@@ -39,3 +39,14 @@ func TestAddressTypes(t *testing.T) {
 		require.Equal(t, want, events.AddressType(address), address)
 	}
 }
+
+// A former version is read as a type of today, which is read as itself.
+func TestCurrentTypes(t *testing.T) {
+	require.Equal(t, "conversation.participant-added.v2", events.CurrentType("conversation.participant-added.v1"))
+	for _, name := range events.FormerTypes() {
+		require.Contains(t, events.Vocabulary().Types(), events.CurrentType(name))
+	}
+	for _, name := range append(events.Vocabulary().Types(), "sung.v1") {
+		require.Equal(t, name, events.CurrentType(name))
+	}
+}

@@ -77,6 +77,10 @@ func (p pseudonyms) event(e *events.Recorded) error {
 	if err != nil {
 		return err
 	}
+	if _, foreign := event.(events.ForeignRecorded); foreign {
+		e.Data = []byte("{}")
+		return nil
+	}
 	if e.Type, e.Data, err = events.Vocabulary().Encode(event); err != nil {
 		return err
 	}

@@ -3,17 +3,10 @@ package export
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/parley-engine/parley/events"
@@ -24,8 +17,9 @@ import (
 // is no bound.
 type Options struct {
 	Format  Format
-	Dir     string // new, or empty
-	Version string // of the program, for the manifest
+	Tables  []Table // none: all
+	Dir     string  // new, or empty
+	Version string  // of the program, for the manifest
 
 	From, To         events.Position // To zero: what the log has when it begins
 	FromTime, ToTime time.Time
@@ -33,233 +27,268 @@ type Options struct {
 	Service          string // only events of this one
 
 	// Anonymise, unless nil, takes out of an event what tells who somebody is. What is
-	// wanted is decided before.
-	Anonymise func(e *events.Recorded) error
+	// wanted is decided before. Pseudonyms names what it does that with.
+	Anonymise  func(e *events.Recorded) error
+	Pseudonyms string
+
+	// Hold bounds the bytes of rows that are in memory before they are written, which is
+	// what an export that is cut short loses; zero: 32 MiB.
+	Hold int
+
+	// Resume goes on with an export that was cut short, and begins one where there is
+	// none. Resumed, unless nil, is told where: behind which position, with how many
+	// files that are made.
+	Resume  bool
+	Resumed func(behind events.Position, files int)
 }
 
-// Manifest is what an export has. It is written last.
-type Manifest struct {
-	Format     Format          `json:"format"`
-	Version    string          `json:"version"`
-	Upto       events.Position `json:"upto,omitzero"` // everything up to here was considered; unless there is a last time
-	First      events.Position `json:"first"`
-	Last       events.Position `json:"last"`
-	Events     int             `json:"events"`
-	Types      map[string]int  `json:"types"`
-	Anonymised bool            `json:"anonymised,omitempty"`
-	Selection  Selection       `json:"selection"`
-	Partitions []Partition     `json:"partitions"`
-}
+// hold is what Hold is unless told otherwise.
+const hold = 32 << 20
 
-// Selection is what was asked for.
-type Selection struct {
-	From     events.Position `json:"from,omitzero"`
-	FromTime time.Time       `json:"from_time,omitzero"`
-	ToTime   time.Time       `json:"to_time,omitzero"`
-	Types    []string        `json:"types,omitempty"`
-	Streams  []string        `json:"streams,omitempty"`
-	Service  string          `json:"service,omitempty"`
-}
+// Table is a kind of tables, which is the name of their folder too.
+type Table string
 
-// Partition is a file.
-type Partition struct {
-	File    string `json:"file"`
-	Service string `json:"service"` // none: of no service
-	Day     string `json:"day"`     // of recorded_at, UTC
-	Events  int    `json:"events"`
-	Bytes   int64  `json:"bytes"`
-	SHA256  string `json:"sha256"`
-}
-
-// ErrNotEmpty says that there is something in the folder already.
-var ErrNotEmpty = errors.New("folder to export to is not empty")
-
+// The kinds of tables: one of all events with their payloads as JSON, and one for each
+// type with the payload's fields as columns.
 const (
-	manifestName = "manifest.json"
-	building     = ".building" // rows on their way
+	WideTable   Table = "wide"
+	TypedTables Table = "typed"
 )
 
-var service = regexp.MustCompile(`^IS[0-9a-f]{32}$`)
+// work is an export on its way.
+type work struct {
+	o       Options
+	start   start
+	begun   bool // by an earlier one
+	journal journal
+	spool   *spool
 
-// folderOf names the folder of a service. What is no SID names none.
-func folderOf(sid string) string {
-	if service.MatchString(sid) {
-		return sid
-	}
-	return noService
+	tally tally // of what the journal tells of
+	later tally // of what the spool holds and has not written
+	day   string
+	made  map[string]Partition // by file
+	fresh []Partition          // made today
 }
 
-// noService stands for the service of events that belong to none.
-const noService = "none"
-
-// Run exports. What it leaves when it fails has no manifest, and the next one there
-// begins anew.
+// Run exports. What it leaves when it fails has no manifest; with Resume the next one
+// there goes on, and without begins anew.
 func Run(ctx context.Context, log store.LogReader, o Options) (*Manifest, error) {
-	if err := prepare(o.Dir); err != nil {
-		return nil, err
+	if len(o.Tables) == 0 {
+		o.Tables = []Table{WideTable, TypedTables}
 	}
-	head, err := log.Head(ctx)
+	o.Hold = cmp.Or(o.Hold, hold)
+	w := &work{o: o, tally: newTally(), later: newTally(), made: map[string]Partition{}}
+	there, err := look(o.Dir)
 	if err != nil {
 		return nil, err
 	}
-	if o.To.IsZero() {
-		o.To = head // what comes meanwhile is for the next one
+	if there.finished && !o.Resume {
+		return nil, fmt.Errorf("%s has an export: %w", o.Dir, ErrNotEmpty)
 	}
-	m := &Manifest{Format: o.Format, Version: o.Version, Upto: o.To, Types: map[string]int{}, Anonymised: o.Anonymise != nil, Selection: Selection{
-		o.From, o.FromTime, o.ToTime, o.Filter.Types, o.Filter.StreamPrefixes, o.Service,
-	}}
-	if !o.ToTime.IsZero() {
-		m.Upto = events.Position{} // or it would tell when it was made
+	if err := w.identify(ctx, log); err != nil {
+		return nil, err
 	}
-	s := newSorter(filepath.Join(o.Dir, building), o.Format.gathered())
-	err = errors.Join(m.collect(ctx, log, &o, s), s.close())
-	if err == nil {
-		err = m.convert(&o, s)
+	if there.finished {
+		return w.finished()
 	}
-	if err == nil {
-		err = os.RemoveAll(filepath.Join(o.Dir, building))
+	if err := w.open(ctx, log, there.begun); err != nil {
+		return nil, errors.Join(err, w.close())
 	}
-	if err == nil {
-		err = m.save(o.Dir)
+	if err := errors.Join(w.collect(ctx, log), w.close()); err != nil {
+		return nil, err
 	}
-	return m, err
+	return w.finish()
 }
 
-// prepare makes the folder. Of an export that failed nothing is kept.
-func prepare(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil && !os.IsNotExist(err) {
-		return err
+// identify tells this export from others.
+func (w *work) identify(ctx context.Context, log store.LogReader) error {
+	o := &w.o
+	w.start = start{Version: o.Version, Format: o.Format, Tables: o.Tables, Pseudonyms: o.Pseudonyms, Selection: Selection{
+		o.From, o.To, o.FromTime, o.ToTime, o.Filter.Types, o.Filter.StreamPrefixes, o.Service,
+	}}
+	first, err := eventBehind(ctx, log, events.Position{}, store.Filter{})
+	if first != nil {
+		w.start.Log = first.ID
 	}
-	if len(entries) > 0 {
-		if _, err := os.Stat(filepath.Join(dir, building)); err != nil {
-			return fmt.Errorf("%s: %w", dir, ErrNotEmpty)
-		}
+	return err
+}
+
+// eventBehind returns the first event behind a position, nil when there is none.
+func eventBehind(ctx context.Context, log store.LogReader, after events.Position, filter store.Filter) (*events.Recorded, error) {
+	for e, err := range log.ReadAll(ctx, after, filter) {
+		return &e, err
 	}
-	for _, e := range entries {
-		if name := e.Name(); name != building && name != manifestName+".new" && !strings.HasPrefix(name, servicePrefix) {
-			return fmt.Errorf("%s, with %s that no export made: %w", dir, name, ErrNotEmpty)
-		}
-	}
-	for _, e := range entries {
-		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+	return nil, nil
+}
+
+// open begins, or goes on.
+func (w *work) open(ctx context.Context, log store.LogReader, begun bool) error {
+	if begun && w.o.Resume {
+		if err := w.goOn(); err != nil {
 			return err
 		}
+	} else if err := w.begin(); err != nil {
+		return err
 	}
-	return os.MkdirAll(filepath.Join(dir, building), 0o700)
+	if w.begun {
+		return w.check(ctx, log)
+	}
+	if w.o.To.IsZero() {
+		head, err := log.Head(ctx)
+		if err != nil {
+			return err
+		}
+		w.o.To = head // what comes meanwhile is for the next one
+	}
+	return w.journal.add(entry{Start: &w.start, Upto: &w.o.To})
 }
 
-// servicePrefix begins the name of a service's folder.
-const servicePrefix = "service="
+// check compares the log with the one that it began with.
+func (w *work) check(ctx context.Context, log store.LogReader) error {
+	if w.o.Resumed != nil {
+		w.o.Resumed(w.tally.Last, len(w.made))
+	}
+	if w.tally.Events == 0 {
+		return nil
+	}
+	e, err := eventBehind(ctx, log, before(w.tally.Last), w.o.Filter)
+	if err != nil {
+		return err
+	}
+	return w.knows(e)
+}
+
+// before returns a position behind which the first event is at p, or between.
+func before(p events.Position) events.Position {
+	if p.Commit == 0 {
+		return events.Position{}
+	}
+	return events.At(p.Commit - 1)
+}
 
 // wants reports whether an event is asked for, and whether none behind it can be.
-func (o *Options) wants(e *events.Recorded) (wanted, over bool) {
+func (w *work) wants(e *events.Recorded) (wanted, over bool) {
+	o := &w.o
 	switch {
-	case !o.To.IsZero() && e.Position.Compare(o.To) > 0, !o.ToTime.IsZero() && e.Recorded.After(o.ToTime):
+	case e.Position.Compare(o.To) > 0, !o.ToTime.IsZero() && e.Recorded.After(o.ToTime):
 		return false, true
-	case e.Recorded.Before(o.FromTime), o.Service != "" && e.Metadata.Service != o.Service:
+	case e.Position.Compare(o.From) < 0, e.Recorded.Before(o.FromTime), o.Service != "" && e.Metadata.Service != o.Service:
 		return false, false
 	}
-	return true, false
+	return w.tally.Events == 0 || e.Position.Compare(w.tally.Last) > 0, false
 }
 
-// collect sorts the rows into partitions.
-func (m *Manifest) collect(ctx context.Context, log store.LogReader, o *Options, s *sorter) error {
-	after := events.Position{}
-	if o.From.Commit > 0 {
-		after = events.At(o.From.Commit - 1)
+// collect takes the rows day by day: recorded times never fall along the log.
+func (w *work) collect(ctx context.Context, log store.LogReader) error {
+	from := w.o.From
+	if w.tally.Events > 0 {
+		from = w.tally.Last
 	}
-	for e, err := range log.ReadAll(ctx, after, o.Filter) {
+	for e, err := range log.ReadAll(ctx, before(from), w.o.Filter) {
 		if err != nil {
 			return err
 		}
-		wanted, over := o.wants(&e)
+		wanted, over := w.wants(&e)
 		if over {
-			return nil
+			break
 		}
-		if !wanted || e.Position.Compare(o.From) < 0 {
+		if !wanted {
 			continue
 		}
-		if o.Anonymise != nil {
-			if err := o.Anonymise(&e); err != nil {
-				return fmt.Errorf("event %s: %w", e.Position, err)
-			}
-		}
-		row := rowOf(&e)
-		if err := s.put(partition{folderOf(row.ChatServiceSid), row.RecordedAt.Format(time.DateOnly)}, &row); err != nil {
+		if err := w.take(ctx, &e); err != nil {
 			return err
 		}
-		if m.Events == 0 {
-			m.First = e.Position
-		}
-		m.Last = e.Position
-		m.Events++
-		m.Types[e.Type]++
 	}
+	return w.finishDay(ctx)
+}
+
+func (w *work) take(ctx context.Context, e *events.Recorded) error {
+	day := e.Recorded.UTC().Format(time.DateOnly)
+	if day < w.day {
+		return fmt.Errorf("event %s at position %s was recorded before the one before it; parley store verify says more", e.ID, e.Position)
+	}
+	if day != w.day {
+		if err := w.finishDay(ctx); err != nil {
+			return err
+		}
+		w.day = day
+	}
+	stored := e.Type
+	if w.o.Anonymise != nil {
+		if err := w.o.Anonymise(e); err != nil {
+			return fmt.Errorf("event %s: %w", e.Position, err)
+		}
+	}
+	r := record{Row: rowOf(e), stored: stored}
+	l := lot{Service: folderOf(r.ChatServiceSid)}
+	if w.o.has(TypedTables) {
+		l.Type = table(r.Type)
+	}
+	w.later.count(e, stored)
+	if w.spool.put(l, &r); w.spool.bytes < w.o.Hold {
+		return nil
+	}
+	return w.flush()
+}
+
+// flush makes what is held part of what is done.
+func (w *work) flush() error {
+	if w.later.Events == 0 {
+		return nil
+	}
+	segments, err := w.spool.flush()
+	if err != nil {
+		return err
+	}
+	if err := w.journal.add(entry{Run: &run{w.day, w.spool.size, segments, w.later}}); err != nil {
+		return err
+	}
+	w.tally.add(&w.later)
+	w.later = newTally()
 	return nil
 }
 
-// convert writes each partition in the wanted format.
-func (m *Manifest) convert(o *Options, s *sorter) error {
-	list := s.partitions()
-	slices.SortFunc(list, func(a, b partition) int { return cmp.Or(cmp.Compare(a.service, b.service), cmp.Compare(a.day, b.day)) })
-	for _, p := range list {
-		name := filepath.Join(servicePrefix+p.service, "day="+p.day, "events."+string(o.Format))
-		done, err := convert(s.path(p), filepath.Join(o.Dir, name), o.Format)
-		if err != nil {
-			return err
-		}
-		done.File, done.Service, done.Day, done.Events = filepath.ToSlash(name), p.service, p.day, s.rows[p]
-		m.Partitions = append(m.Partitions, done)
+// finish writes the manifest, and takes away what was only for the way.
+func (w *work) finish() (*Manifest, error) {
+	m := &Manifest{
+		Format: w.o.Format, Version: w.o.Version, Log: w.start.Log, Upto: w.o.To, Selection: w.start.Selection, Tables: w.o.Tables,
+		Anonymised: w.o.Anonymise != nil, Pseudonyms: w.o.Pseudonyms,
 	}
-	return nil
+	if !w.o.ToTime.IsZero() {
+		m.Upto = events.Position{} // or it would tell when it was made
+	}
+	for _, p := range w.made {
+		m.Partitions = append(m.Partitions, p)
+	}
+	m.describe(&w.tally)
+	if err := m.save(w.o.Dir); err != nil {
+		return nil, err
+	}
+	return m, os.RemoveAll(filepath.Join(w.o.Dir, building))
 }
 
-// convert makes the file of a partition from what was gathered.
-func convert(from, to string, format Format) (p Partition, err error) {
-	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-		return p, err
-	}
-	if format.gathered() == format {
-		err = os.Rename(from, to)
-	} else {
-		err = columnar(from, to)
-	}
+// finished ends an export that has its manifest.
+func (w *work) finished() (*Manifest, error) {
+	m, err := loadManifest(w.o.Dir)
 	if err != nil {
-		return p, err
+		return nil, err
 	}
-	file, err := os.OpenFile(to, os.O_RDWR, 0)
-	if err != nil {
-		return p, err
+	if err := w.sameAs(m); err != nil {
+		return nil, err
 	}
-	sum := sha256.New()
-	p.Bytes, err = io.Copy(sum, file)
-	p.SHA256 = hex.EncodeToString(sum.Sum(nil))
-	return p, errors.Join(err, file.Sync(), file.Close())
+	if w.o.Resumed != nil {
+		w.o.Resumed(m.Last, len(m.Partitions))
+	}
+	return m, os.RemoveAll(filepath.Join(w.o.Dir, building))
 }
 
-func columnar(from, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
+func (w *work) close() error {
+	var problems []error
+	if w.spool != nil {
+		problems = append(problems, w.spool.file.Close())
 	}
-	defer in.Close() //nolint:errcheck // it was read
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
+	if w.journal.file != nil {
+		problems = append(problems, w.journal.file.Close())
 	}
-	return errors.Join(toParquet(out, in), out.Close())
-}
-
-// save writes the manifest whole, or not at all.
-func (m *Manifest) save(dir string) error {
-	text, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return err
-	}
-	name := filepath.Join(dir, manifestName)
-	if err := os.WriteFile(name+".new", append(text, '\n'), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(name+".new", name)
+	return errors.Join(problems...)
 }

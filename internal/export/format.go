@@ -2,11 +2,12 @@ package export
 
 import (
 	"bufio"
-	"encoding/binary"
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
-	"errors"
 	"io"
+	"strconv"
+	"time"
 
 	"github.com/parquet-go/parquet-go"
 )
@@ -24,128 +25,123 @@ const (
 // Known reports whether there is such a format.
 func (f Format) Known() bool { return f == Parquet || f == JSONL || f == CSV }
 
-// packed is the format in which rows wait for their columns: the cells, each behind its
-// length.
-const packed Format = "packed"
-
-// gathered is the format in which rows are gathered: one whose files can be gone on with.
-func (f Format) gathered() Format {
-	if f == Parquet {
-		return packed
-	}
-	return f
-}
-
 // rowWriter takes rows until it is closed.
 type rowWriter interface {
-	write(r *Row) error
+	write(r *record) error
 	close() error
 }
 
-// gatherer appends rows to a file, which may be new.
-func (f Format) gatherer(w io.Writer, isNew bool) (rowWriter, error) {
-	switch f {
-	case packed:
-		return cells{bufio.NewWriter(w)}, nil
-	case JSONL:
-		buffer := bufio.NewWriter(w)
-		encoder := json.NewEncoder(buffer)
-		encoder.SetEscapeHTML(false)
-		return lines{buffer, encoder}, nil
+// writer writes rows of the wide table, or of that of a type.
+func (f Format) writer(w io.Writer, eventType string) (rowWriter, error) {
+	switch {
+	case f == Parquet && eventType == "":
+		return newColumnar(parquet.NewGenericWriter[Row](w, columnarOptions()...), wideRow), nil
+	case f == Parquet:
+		return newTypedColumnar(w, eventType), nil
+	case f == JSONL:
+		return newLines(w, eventType), nil
 	}
-	c := csv.NewWriter(w)
-	if isNew {
-		return table{c}, c.Write(columns)
-	}
-	return table{c}, nil
+	return newSheet(w, eventType)
 }
 
 // lines are rows as JSON, one to a line.
 type lines struct {
-	buffer  *bufio.Writer
-	encoder *json.Encoder
+	buffer *bufio.Writer
+	wide   *json.Encoder
+	cells  *cells // nil: wide
+	line   bytes.Buffer
+	quote  *json.Encoder // into line
 }
 
-func (l lines) write(r *Row) error { return l.encoder.Encode(r) }
-func (l lines) close() error       { return l.buffer.Flush() }
-
-type cells struct{ *bufio.Writer }
-
-func (c cells) write(r *Row) error {
-	var size [binary.MaxVarintLen64]byte
-	for _, text := range r.cells() {
-		_, _ = c.Write(size[:binary.PutUvarint(size[:], uint64(len(text)))])
-		if _, err := c.WriteString(text); err != nil {
-			return err // of either: it stays
-		}
+func newLines(w io.Writer, eventType string) *lines {
+	l := &lines{buffer: bufio.NewWriterSize(w, 1<<16)}
+	if eventType != "" {
+		l.cells = newCells(eventType)
 	}
-	return nil
+	l.wide, l.quote = json.NewEncoder(l.buffer), json.NewEncoder(&l.line)
+	l.wide.SetEscapeHTML(false)
+	l.quote.SetEscapeHTML(false)
+	return l
 }
 
-func (c cells) close() error { return c.Flush() }
-
-type table struct{ *csv.Writer }
-
-func (t table) write(r *Row) error { return t.Write(r.cells()) }
-
-func (t table) close() error {
-	t.Flush()
-	return t.Error()
-}
-
-// rowGroup bounds the rows that are in memory for a columnar file, and rowBatch those
-// that it is given at a time.
-const (
-	rowGroup = 50_000
-	rowBatch = 512
-)
-
-// toParquet writes packed rows as columns.
-func toParquet(out io.Writer, in io.Reader) error {
-	w := parquet.NewGenericWriter[Row](out, parquet.Compression(&parquet.Zstd), parquet.MaxRowsPerRowGroup(rowGroup), parquet.CreatedBy("parley", "", ""))
-	batch := make([]Row, 0, rowBatch)
-	flush := func() error {
-		_, err := w.Write(batch)
-		batch = batch[:0]
+func (l *lines) write(r *record) error {
+	if l.cells == nil {
+		return l.wide.Encode(&r.Row)
+	}
+	if err := l.cells.take(r); err != nil {
 		return err
 	}
-	err := readCells(in, func(r *Row) error {
-		if batch = append(batch, *r); len(batch) == rowBatch {
-			return flush()
+	l.line.Reset()
+	for i, c := range l.cells.columns {
+		v := l.cells.value(i)
+		l.line.WriteString(map[bool]string{true: `{"`, false: `,"`}[i == 0] + c.name + `":`)
+		if v != nil && c.sort == nested {
+			v = json.RawMessage(v.(string)) //nolint:forcetypeassert // is what it holds
 		}
-		return nil
-	})
-	if err == nil {
-		err = flush()
-	}
-	return errors.Join(err, w.Close())
-}
-
-// readCells calls do for each packed row.
-func readCells(in io.Reader, do func(r *Row) error) error {
-	b := bufio.NewReaderSize(in, 1<<16)
-	for {
-		texts := make([]string, len(columns))
-		for i := range texts {
-			size, err := binary.ReadUvarint(b)
-			if i == 0 && errors.Is(err, io.EOF) {
-				return nil
-			}
-			text := make([]byte, size)
-			if err == nil {
-				_, err = io.ReadFull(b, text)
-			}
-			if err != nil {
-				return err
-			}
-			texts[i] = string(text)
-		}
-		r, err := rowFrom(texts)
-		if err == nil {
-			err = do(&r)
-		}
-		if err != nil {
+		if err := l.quote.Encode(v); err != nil {
 			return err
 		}
+		l.line.Truncate(l.line.Len() - 1) // the end of a line
 	}
+	l.line.WriteString("}\n")
+	_, err := l.buffer.Write(l.line.Bytes())
+	return err
+}
+
+func (l *lines) close() error { return l.buffer.Flush() }
+
+// sheet is rows as CSV.
+type sheet struct {
+	*csv.Writer
+	cells *cells // nil: wide
+}
+
+func newSheet(w io.Writer, eventType string) (sheet, error) {
+	s := sheet{Writer: csv.NewWriter(w)}
+	if eventType == "" {
+		return s, s.Write(wideColumns)
+	}
+	s.cells = newCells(eventType)
+	names := make([]string, len(s.cells.columns))
+	for i, c := range s.cells.columns {
+		names[i] = c.name
+	}
+	return s, s.Write(names)
+}
+
+func (s sheet) write(r *record) error {
+	if s.cells == nil {
+		return s.Write(r.cells())
+	}
+	if err := s.cells.take(r); err != nil {
+		return err
+	}
+	line := make([]string, len(s.cells.columns))
+	for i := range line {
+		line[i] = asText(s.cells.value(i))
+	}
+	return s.Write(line)
+}
+
+func asText(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case uint64:
+		return strconv.FormatUint(v, 10)
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case bool:
+		return strconv.FormatBool(v)
+	case time.Time:
+		return v.Format(time.RFC3339Nano)
+	}
+	return asJSON(v)
+}
+
+func (s sheet) close() error {
+	s.Flush()
+	return s.Error()
 }

@@ -1,7 +1,6 @@
 package export
 
 import (
-	"errors"
 	"strconv"
 	"time"
 
@@ -49,8 +48,8 @@ func rowOf(e *events.Recorded) Row {
 	return r
 }
 
-// columns of a CSV, in the order of cells.
-var columns = []string{
+// wideColumns are those of a CSV, in the order of cells.
+var wideColumns = []string{
 	"position", "position_prepare", "event_id", "type", "category", "aggregate", "revision", "recorded_at", "occurred_at", "account_sid",
 	"chat_service_sid", "actor_kind", "actor_id", "command", "command_id", "correlation_id", "causation_id", "data",
 }
@@ -61,24 +60,4 @@ func (r *Row) cells() []string {
 		strconv.FormatUint(r.Revision, 10), r.RecordedAt.Format(time.RFC3339Nano), r.OccurredAt.Format(time.RFC3339Nano),
 		r.AccountSid, r.ChatServiceSid, r.ActorKind, r.ActorID, r.Command, r.CommandID, r.CorrelationID, r.CausationID, r.Data,
 	}
-}
-
-// rowFrom reads what cells wrote.
-func rowFrom(c []string) (r Row, err error) {
-	number := func(text string) uint64 {
-		n, failed := strconv.ParseUint(text, 10, 64)
-		err = errors.Join(err, failed)
-		return n
-	}
-	instant := func(text string) time.Time {
-		t, failed := time.Parse(time.RFC3339Nano, text)
-		err = errors.Join(err, failed)
-		return t
-	}
-	r = Row{
-		Position: number(c[0]), PositionPrepare: number(c[1]), EventID: c[2], Type: c[3], Category: c[4], Aggregate: c[5],
-		Revision: number(c[6]), RecordedAt: instant(c[7]), OccurredAt: instant(c[8]), AccountSid: c[9], ChatServiceSid: c[10],
-		ActorKind: c[11], ActorID: c[12], Command: c[13], CommandID: c[14], CorrelationID: c[15], CausationID: c[16], Data: c[17],
-	}
-	return r, err
 }
