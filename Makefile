@@ -10,7 +10,7 @@ ROUNDS    ?= 300
 DATA      ?= .parley
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build test race lint fuzz bench crash conformance verify golden clean
+.PHONY: help demo run build test race lint fuzz bench crash conformance duckdb verify golden clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ verify: ## check that generated files and go.mod are up to date
 
 conformance: ## run the vendor's client suites against the server for EventStoreDB's protocol; ports 2111 to 2115 must be free
 	go run ./internal/conformance
+
+duckdb: ## ask the questions of docs/analytics.md of exported files, in DuckDB, which is a module of its own (needs a C compiler)
+	cd internal/duckdb && CGO_ENABLED=1 go test -count=1 .
 
 golden: ## rewrite golden files and generated documents; a changed golden is a storage change
 	go test ./events -run Golden -update
