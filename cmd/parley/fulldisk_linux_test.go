@@ -103,22 +103,34 @@ func (p plain) add(t *testing.T, sid string, n int) (a answer) {
 	return a
 }
 
-// A full disk ends an export with a clear sentence; the log is as it was, and the next
-// export there begins anew.
+// A full disk ends an export with a clear sentence, wherever it meets it; the log is as it
+// was. With room again it goes on to the same bytes, or begins anew.
 func TestFullDiskEndsAnExport(t *testing.T) {
 	t.Parallel()
-	dir, disk := t.TempDir(), smallDisk(t)
-	serving(t, dir, "--log-level", "error").stop(t)
-	out, filler := filepath.Join(disk, "out"), filepath.Join(disk, "filler")
-	fillUp(t, filler)
-	_, errOut, code := parley(t, "export", "--data", dir, "--out", out)
-	require.Equal(t, exitFailure, code, errOut)
-	require.Contains(t, errOut, "no space left on device")
-	require.NoFileExists(t, filepath.Join(out, "manifest.json"))
-	require.NoError(t, os.Remove(filler))
-	_, errOut, code = parley(t, "export", "--data", dir, "--out", out)
+	dir, disk, elsewhere := t.TempDir(), smallDisk(t), filepath.Join(t.TempDir(), "whole")
+	require.NoError(t, folder(dir).furnish())
+	longHistory(t, folder(dir).log(), 6000)
+	_, errOut, code := parley(t, "export", "--data", dir, "--out", elsewhere)
 	require.Equal(t, exitOK, code, errOut)
-	require.FileExists(t, filepath.Join(out, "manifest.json"))
+
+	for _, room := range []int64{0, 100_000, 2 << 20, 4 << 20} { // rows, and files of several tables
+		filler, out := filepath.Join(disk, "filler"), filepath.Join(disk, fmt.Sprint("out", room))
+		fillUp(t, filler)
+		info, err := os.Stat(filler)
+		require.NoError(t, err)
+		require.NoError(t, os.Truncate(filler, info.Size()-room))
+		_, errOut, code := parley(t, "export", "--data", dir, "--out", out)
+		require.Equal(t, exitFailure, code, errOut)
+		require.Contains(t, errOut, "no space left on device")
+		require.NoFileExists(t, filepath.Join(out, "manifest.json"))
+		require.NoError(t, os.Remove(filler))
+		for _, how := range [][]string{{"--resume"}, {"--resume"}} { // twice: it is finished then
+			_, errOut, code = parley(t, append([]string{"export", "--data", dir, "--out", out}, how...)...)
+			require.Equal(t, exitOK, code, errOut)
+		}
+		require.Equal(t, contents(t, elsewhere), contents(t, out))
+		require.NoError(t, os.RemoveAll(out))
+	}
 }
 
 // A backup that finds no room leaves nothing, and what it was of as it was.

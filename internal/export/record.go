@@ -75,7 +75,7 @@ func unpack(b []byte) (r record, err error) {
 		if size <= 0 || uint64(len(b)-size) < length {
 			return r, errPacked
 		}
-		end := size + int(length) //nolint:gosec // is not more than there is
+		end := size + int(length) // is not more than there is
 		*text, rest, b = rest[size:end], rest[end:], b[end:]
 	}
 	return r, nil

@@ -155,7 +155,7 @@ func (r *reader) next() (bool, error) {
 	if err != nil || size > maxRecord {
 		return false, errors.Join(errPacked, err)
 	}
-	r.buf = slices.Grow(r.buf[:0], int(size))[:size] //nolint:gosec // bounded
+	r.buf = slices.Grow(r.buf[:0], int(size))[:size]
 	if _, err := io.ReadFull(r.in, r.buf); err != nil {
 		return false, errors.Join(errPacked, err)
 	}
