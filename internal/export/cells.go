@@ -82,7 +82,10 @@ func (c *cells) value(i int) any {
 	case *bool:
 		return *at
 	case *[]string:
-		return append([]string{}, *at...) // is never NULL
+		if *at == nil {
+			return []string{} // is never NULL
+		}
+		return *at
 	case *[]byte:
 		return orNull(base64.StdEncoding.EncodeToString(*at), len(*at) == 0)
 	}

@@ -44,48 +44,89 @@ func (f Format) writer(w io.Writer, eventType string) (rowWriter, error) {
 	return newSheet(w, eventType)
 }
 
+// bufferBytes are gathered before they are written.
+const bufferBytes = 64 << 10
+
 // lines are rows as JSON, one to a line.
 type lines struct {
 	buffer *bufio.Writer
-	wide   *json.Encoder
 	cells  *cells // nil: wide
-	line   bytes.Buffer
-	quote  *json.Encoder // into line
+	line   []byte
+	quoted bytes.Buffer
+	quote  *json.Encoder // into quoted
 }
 
 func newLines(w io.Writer, eventType string) *lines {
-	l := &lines{buffer: bufio.NewWriterSize(w, 1<<16)}
+	l := &lines{buffer: bufio.NewWriterSize(w, bufferBytes)}
 	if eventType != "" {
 		l.cells = newCells(eventType)
 	}
-	l.wide, l.quote = json.NewEncoder(l.buffer), json.NewEncoder(&l.line)
-	l.wide.SetEscapeHTML(false)
+	l.quote = json.NewEncoder(&l.quoted)
 	l.quote.SetEscapeHTML(false)
 	return l
 }
 
 func (l *lines) write(r *record) error {
+	l.line = l.line[:0]
 	if l.cells == nil {
-		return l.wide.Encode(&r.Row)
-	}
-	if err := l.cells.take(r); err != nil {
+		for i, v := range r.values() {
+			l.add(wideColumns[i], text, v)
+		}
+	} else if err := l.cells.take(r); err != nil {
 		return err
-	}
-	l.line.Reset()
-	for i, c := range l.cells.columns {
-		v := l.cells.value(i)
-		l.line.WriteString(map[bool]string{true: `{"`, false: `,"`}[i == 0] + c.name + `":`)
-		if v != nil && c.sort == nested {
-			v = json.RawMessage(v.(string)) //nolint:forcetypeassert // is what it holds
+	} else {
+		for i, c := range l.cells.columns {
+			l.add(c.name, c.sort, l.cells.value(i))
 		}
-		if err := l.quote.Encode(v); err != nil {
-			return err
-		}
-		l.line.Truncate(l.line.Len() - 1) // the end of a line
 	}
-	l.line.WriteString("}\n")
-	_, err := l.buffer.Write(l.line.Bytes())
+	l.line[0] = '{'
+	_, err := l.buffer.Write(append(l.line, "}\n"...))
 	return err
+}
+
+// add appends a field to the line.
+func (l *lines) add(name string, of sort, value any) {
+	l.line = append(append(append(l.line, `,"`...), name...), `":`...)
+	switch v := value.(type) {
+	case nil:
+		l.line = append(l.line, "null"...)
+	case string:
+		l.addText(of, v)
+	case uint64:
+		l.line = strconv.AppendUint(l.line, v, 10)
+	case int64:
+		l.line = strconv.AppendInt(l.line, v, 10)
+	case bool:
+		l.line = strconv.AppendBool(l.line, v)
+	case time.Time:
+		l.line = append(v.AppendFormat(append(l.line, '"'), time.RFC3339Nano), '"')
+	default:
+		l.line = append(l.line, asJSON(v)...)
+	}
+}
+
+// addText appends a text. Most are plain, and are not given to the encoder.
+func (l *lines) addText(of sort, s string) {
+	switch {
+	case of == nested:
+		l.line = append(l.line, s...)
+	case plain(s):
+		l.line = append(append(append(l.line, '"'), s...), '"')
+	default:
+		l.quoted.Reset()
+		_ = l.quote.Encode(s) // any text can be
+		l.line = append(l.line, bytes.TrimSuffix(l.quoted.Bytes(), []byte("\n"))...)
+	}
+}
+
+// plain reports whether a text stands between quotes as it is.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 func (l *lines) close() error { return l.buffer.Flush() }
@@ -94,10 +135,11 @@ func (l *lines) close() error { return l.buffer.Flush() }
 type sheet struct {
 	*csv.Writer
 	cells *cells // nil: wide
+	line  []string
 }
 
-func newSheet(w io.Writer, eventType string) (sheet, error) {
-	s := sheet{Writer: csv.NewWriter(w)}
+func newSheet(w io.Writer, eventType string) (*sheet, error) {
+	s := &sheet{Writer: csv.NewWriter(bufio.NewWriterSize(w, bufferBytes))}
 	if eventType == "" {
 		return s, s.Write(wideColumns)
 	}
@@ -109,18 +151,21 @@ func newSheet(w io.Writer, eventType string) (sheet, error) {
 	return s, s.Write(names)
 }
 
-func (s sheet) write(r *record) error {
+func (s *sheet) write(r *record) error {
+	s.line = s.line[:0]
 	if s.cells == nil {
-		return s.Write(r.cells())
+		for _, v := range r.values() {
+			s.line = append(s.line, asText(v))
+		}
+		return s.Write(s.line)
 	}
 	if err := s.cells.take(r); err != nil {
 		return err
 	}
-	line := make([]string, len(s.cells.columns))
-	for i := range line {
-		line[i] = asText(s.cells.value(i))
+	for i := range s.cells.columns {
+		s.line = append(s.line, asText(s.cells.value(i)))
 	}
-	return s.Write(line)
+	return s.Write(s.line)
 }
 
 func asText(v any) string {
@@ -137,11 +182,15 @@ func asText(v any) string {
 		return strconv.FormatBool(v)
 	case time.Time:
 		return v.Format(time.RFC3339Nano)
+	case []string:
+		if len(v) == 0 {
+			return "[]"
+		}
 	}
 	return asJSON(v)
 }
 
-func (s sheet) close() error {
+func (s *sheet) close() error {
 	s.Flush()
 	return s.Error()
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress/zstd"
 )
 
 // Bounds of what is in memory for a columnar file: rows and bytes of a row group, and
@@ -16,8 +17,11 @@ const (
 	batchRows  = 512
 )
 
+// compression is the quick one: an export is to keep up with reading the log.
+var compression = &zstd.Codec{Level: zstd.SpeedFastest}
+
 func columnarOptions(more ...parquet.WriterOption) []parquet.WriterOption {
-	return append(more, parquet.Compression(&parquet.Zstd), parquet.MaxRowsPerRowGroup(groupRows), parquet.CreatedBy("parley", "", ""))
+	return append(more, parquet.Compression(compression), parquet.MaxRowsPerRowGroup(groupRows), parquet.CreatedBy("parley", "", ""))
 }
 
 // columnar is rows as Parquet: of the wide table as they are, of others taken apart.

@@ -1,7 +1,6 @@
 package export
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/parley-engine/parley/events"
@@ -48,16 +47,16 @@ func rowOf(e *events.Recorded) Row {
 	return r
 }
 
-// wideColumns are those of a CSV, in the order of cells.
+// wideColumns are the names of values.
 var wideColumns = []string{
 	"position", "position_prepare", "event_id", "type", "category", "aggregate", "revision", "recorded_at", "occurred_at", "account_sid",
 	"chat_service_sid", "actor_kind", "actor_id", "command", "command_id", "correlation_id", "causation_id", "data",
 }
 
-func (r *Row) cells() []string {
-	return []string{
-		strconv.FormatUint(r.Position, 10), strconv.FormatUint(r.PositionPrepare, 10), r.EventID, r.Type, r.Category, r.Aggregate,
-		strconv.FormatUint(r.Revision, 10), r.RecordedAt.Format(time.RFC3339Nano), r.OccurredAt.Format(time.RFC3339Nano),
+// values are what the columns have: texts, uint64 and time.Time.
+func (r *Row) values() []any {
+	return []any{
+		r.Position, r.PositionPrepare, r.EventID, r.Type, r.Category, r.Aggregate, r.Revision, r.RecordedAt, r.OccurredAt,
 		r.AccountSid, r.ChatServiceSid, r.ActorKind, r.ActorID, r.Command, r.CommandID, r.CorrelationID, r.CausationID, r.Data,
 	}
 }
