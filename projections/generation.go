@@ -231,6 +231,7 @@ func (g *generation) take(d decoded) error {
 // it is nil, after each event.
 func (g *generation) takeAll(history iter.Seq2[decoded, error], after func(e *events.Recorded) error) error {
 	for d, err := range history {
+		giveWay(int(g.mark.event))
 		if err == nil {
 			err = g.take(d)
 		}

@@ -91,6 +91,11 @@ func (b *rebuild) fillAndIndex(ctx context.Context) error {
 		return err
 	}
 	b.tell(Indexing)
+	if b.next.mark.event <= sortInMemory {
+		if err := pragma(b.next.conn, "temp_store = MEMORY"); err != nil {
+			return err
+		}
+	}
 	err := interruptibly(ctx, b.next.conn, func() error { return b.next.goLive(b.rm.options.CacheRows / 2) })
 	if err != nil {
 		return fmt.Errorf("index read model: %w", err)
@@ -98,6 +103,11 @@ func (b *rebuild) fillAndIndex(ctx context.Context) error {
 	b.filled = true
 	return b.note(filledSaved)
 }
+
+// sortInMemory is up to how many events indexes are sorted in memory, in some 100 MiB: what
+// is sorted in files holds up the log's next sync. Longer histories take files, so that
+// memory does not grow with them.
+const sortInMemory = 2_000_000
 
 // note says on disk what of the new file can be used after a crash.
 func (b *rebuild) note(s jobState) error {

@@ -164,7 +164,8 @@ func (t *table[K, R]) remember() error {
 
 // flush writes every changed row, in the order of their first change.
 func (t *table[K, R]) flush() error {
-	for _, e := range t.dirty {
+	for i, e := range t.dirty {
+		giveWay(i)
 		if err := t.write(e); err != nil {
 			return fmt.Errorf("write %s: %w", t.spec.name, err)
 		}
