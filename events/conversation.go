@@ -124,6 +124,24 @@ type ConversationStateChanged struct {
 	At          time.Time `json:"at"`
 }
 
+// What an operator does to a running timer.
+const (
+	TimerFired     = "fired"     // now, instead of when it was due; a change of state follows
+	TimerPostponed = "postponed" // to Due
+	TimerCancelled = "cancelled" // both; their configuration without any follows
+)
+
+// TimerOperated says what an operator did to the timer that ran, and why.
+type TimerOperated struct {
+	Action      string    `json:"action"`
+	Reason      string    `json:"reason"`         // the operator's words
+	FormerDue   time.Time `json:"former_due"`     // the instant it was due
+	Due         time.Time `json:"due,omitzero"`   // the instant it is due now; only when postponed
+	Since       time.Time `json:"since,omitzero"` // and what it counts from, so that it is
+	DateUpdated time.Time `json:"date_updated"`
+	At          time.Time `json:"at"`
+}
+
 // ConversationRemoved ends a conversation with all it holds.
 type ConversationRemoved struct {
 	At time.Time `json:"at"`
@@ -338,6 +356,9 @@ type WebhookRemoved struct {
 	WebhookSid string    `json:"webhook_sid"`
 	At         time.Time `json:"at"`
 }
+
+// EventType returns the stored name.
+func (TimerOperated) EventType() string { return "conversation.timer-operated.v1" }
 
 // EventType returns the stored name.
 func (ConversationCreated) EventType() string { return "conversation.created.v1" }

@@ -36,6 +36,7 @@ var vocabulary = mustRegistry(
 	define[ConversationDatesSet](),
 	define[ConversationIndexesReserved](),
 	define[ConversationStateChanged](),
+	define[TimerOperated](),
 	define[ConversationRemoved](),
 	define[ParticipantAdded](),
 	define[ParticipantAttributesChanged](),

@@ -100,6 +100,10 @@ func (c *Conversation) change(e events.Event) error {
 	case events.ConversationTimersConfigured:
 		c.setTimers(e.Timers)
 		c.TimerSince, c.DateUpdated = stored(e.At), stored(e.DateUpdated)
+	case events.TimerOperated:
+		if c.DateUpdated = stored(e.DateUpdated); e.Action == events.TimerPostponed {
+			c.TimerSince = stored(e.Since)
+		}
 	case events.ConversationDatesSet:
 		c.DateCreated, c.DateUpdated = stored(e.DateCreated), stored(e.DateUpdated)
 	case events.ConversationIndexesReserved: // of no message yet

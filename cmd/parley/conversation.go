@@ -124,6 +124,8 @@ func details(m moment) string {
 	switch e := event.(type) {
 	case events.ConversationStateChanged:
 		return fmt.Sprintf("%s → %s (%s)%s", e.From, e.To, e.Reason, due(e.Due))
+	case events.TimerOperated:
+		return fmt.Sprintf("%s%s: %s", e.Action, due(e.Due), e.Reason)
 	case events.MessageAdded:
 		return fmt.Sprintf("#%d %s: %s", e.Index, e.Author, e.Body)
 	case events.ParticipantAdded:

@@ -27,6 +27,7 @@ type cause struct {
 	Correlation string          `json:"correlation_id,omitempty"`
 	Causation   string          `json:"causation_id,omitempty"`
 	Reason      string          `json:"reason,omitempty"`
+	Operator    string          `json:"operator_reason,omitempty"` // why an operator did it
 	Due         time.Time       `json:"due,omitzero"`
 	Policy      string          `json:"policy,omitempty"`       // the timers in force
 	PolicySince *uint64         `json:"policy_since,omitempty"` // revision of the event that set them
@@ -119,11 +120,18 @@ type explainer struct {
 	some   bool
 	causes []cause
 	last   map[string]int // place of a field's cause, when the last is wanted
-	policy uint64         // revision of the event that set the timers
+	said   struct {       // by an operator, with his last command
+		command events.ID
+		reason  string
+	}
+	policy uint64 // revision of the event that set the timers
 }
 
 func (x *explainer) see(e *events.Recorded, before, after projections.Conversation) error {
 	x.some = true
+	if err := x.listen(e); err != nil {
+		return err
+	}
 	old, err := valuesOf(before)
 	if err != nil {
 		return err
@@ -149,6 +157,18 @@ func (x *explainer) see(e *events.Recorded, before, after projections.Conversati
 	return nil
 }
 
+// listen remembers why an operator did something, for the events of the same command.
+func (x *explainer) listen(e *events.Recorded) error {
+	if e.Type != (events.TimerOperated{}).EventType() {
+		return nil
+	}
+	event, err := events.Vocabulary().Decode(e.Type, e.Data)
+	if operated, is := event.(events.TimerOperated); is {
+		x.said.command, x.said.reason = e.Metadata.CommandID, operated.Reason
+	}
+	return err
+}
+
 func (x *explainer) add(one cause) {
 	if at, known := x.last[one.Field]; known && x.field == "" {
 		x.causes[at] = one
@@ -167,6 +187,9 @@ func (x *explainer) cause(e *events.Recorded, before projections.Conversation) (
 	}
 	if !m.CommandID.IsZero() {
 		one.CommandID = m.CommandID.String()
+	}
+	if x.said.command == m.CommandID {
+		one.Operator = x.said.reason
 	}
 	event, err := events.Vocabulary().Decode(e.Type, e.Data)
 	changed, is := event.(events.ConversationStateChanged)

@@ -14,8 +14,8 @@ import (
 )
 
 func timerCommand() *cobra.Command {
-	c := &cobra.Command{Use: "timer", Short: "Look at running timers"}
-	c.AddCommand(timerList(), timerLate(), timerForecast(), timerSimulate())
+	c := &cobra.Command{Use: "timer", Short: "Look at running timers, and change them"}
+	c.AddCommand(timerList(), timerLate(), timerForecast(), timerSimulate(), timerFire(), timerPostpone(), timerCancel())
 	return c
 }
 

@@ -221,6 +221,28 @@ type AdvanceState struct {
 	Due   time.Time `json:"due"` // the instant the caller believes to be due; for the record
 }
 
+// FireTimer lets the timer that runs fire now instead of when it is due. An operator's.
+type FireTimer struct {
+	Issue  `json:"-"`
+	Reason string `json:"reason" schema:"required"`
+}
+
+// PostponeTimer lets the timer that runs fire later: By longer, or at To; one of the two.
+// An operator's.
+type PostponeTimer struct {
+	Issue  `json:"-"`
+	By     string    `json:"by,omitempty"` // ISO 8601
+	To     time.Time `json:"to,omitzero"`
+	Reason string    `json:"reason" schema:"required"`
+}
+
+// CancelTimers takes the conversation's timers away: none runs, and later messages start
+// none. An operator's.
+type CancelTimers struct {
+	Issue  `json:"-"`
+	Reason string `json:"reason" schema:"required"`
+}
+
 // AddWebhook attaches a scoped webhook (reference 1.9.14).
 type AddWebhook struct {
 	Issue   `json:"-"`
@@ -289,6 +311,15 @@ func (UpdateUserConversation) CommandType() string { return "conversation.update
 
 // CommandType returns the name on the wire.
 func (AdvanceState) CommandType() string { return "conversation.advance-state" }
+
+// CommandType returns the name on the wire.
+func (FireTimer) CommandType() string { return "conversation.fire-timer" }
+
+// CommandType returns the name on the wire.
+func (PostponeTimer) CommandType() string { return "conversation.postpone-timer" }
+
+// CommandType returns the name on the wire.
+func (CancelTimers) CommandType() string { return "conversation.cancel-timers" }
 
 // CommandType returns the name on the wire.
 func (AddWebhook) CommandType() string { return "conversation.add-webhook" }

@@ -25,6 +25,12 @@ func Decide(s State, c Command) ([]events.Event, error) {
 		return remove(s, c)
 	case AdvanceState:
 		return advanceState(s, c)
+	case FireTimer:
+		return fireTimer(s, c)
+	case PostponeTimer:
+		return postponeTimer(s, c)
+	case CancelTimers:
+		return cancelTimers(s, c)
 	case AddParticipant:
 		return addParticipant(s, c)
 	case UpdateParticipant:

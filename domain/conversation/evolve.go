@@ -29,6 +29,10 @@ func Evolve(s State, e events.Event) State {
 		s.Email, s.DateUpdated = e.Email, e.DateUpdated
 	case events.ConversationTimersConfigured:
 		s.Timers, s.Since, s.DateUpdated = e.Timers, e.At, e.DateUpdated
+	case events.TimerOperated:
+		if s.DateUpdated = e.DateUpdated; e.Action == events.TimerPostponed {
+			s.Since = e.Since
+		}
 	case events.ConversationDatesSet:
 		s.DateCreated, s.DateUpdated = e.DateCreated, e.DateUpdated
 	case events.ConversationIndexesReserved:

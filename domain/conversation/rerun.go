@@ -53,6 +53,8 @@ func (r *Rerun) See(e events.Event) {
 	case events.ConversationTimersConfigured:
 		r.Advance(e.At)
 		r.Would.since = e.At
+	case events.TimerOperated:
+		r.operated(e)
 	case events.MessageAdded:
 		r.hear(e.At)
 	case events.ParticipantAdded:
@@ -63,6 +65,16 @@ func (r *Rerun) See(e events.Event) {
 		r.Advance(e.At)
 		r.ended = true
 	}
+}
+
+// operated is what an operator did. Other timers would have had another instant to be
+// postponed from: they are postponed by as much.
+func (r *Rerun) operated(e events.TimerOperated) {
+	r.Advance(e.At)
+	if e.Action != events.TimerPostponed {
+		return
+	}
+	r.Would.since = r.Would.since.Add(e.Due.Sub(e.FormerDue))
 }
 
 // hear is what a message or a participant does to the clock.

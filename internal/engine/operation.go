@@ -173,6 +173,18 @@ func conversationOperations() []operation {
 			c.Issue = i
 			return nil
 		}),
+		onConversation(func(_ context.Context, _ *Engine, _ *request, _ conversation.State, c *conversation.FireTimer, i conversation.Issue) error {
+			c.Issue = i
+			return nil
+		}),
+		onConversation(func(_ context.Context, _ *Engine, _ *request, _ conversation.State, c *conversation.PostponeTimer, i conversation.Issue) error {
+			c.Issue = i
+			return nil
+		}),
+		onConversation(func(_ context.Context, _ *Engine, _ *request, _ conversation.State, c *conversation.CancelTimers, i conversation.Issue) error {
+			c.Issue = i
+			return nil
+		}),
 		onConversation(func(_ context.Context, _ *Engine, r *request, _ conversation.State, c *conversation.AddWebhook, i conversation.Issue) error {
 			c.Issue, c.Sid = i, sidFor(r, "WH", c.Sid)
 			return nil

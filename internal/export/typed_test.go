@@ -166,7 +166,7 @@ func wanted(t *testing.T, name string, v any) string {
 		return map[bool]string{true: "false", false: ""}[v == false]
 	}
 	text := asText(t, v)
-	if at, err := time.Parse(time.RFC3339Nano, text); err == nil && (strings.HasSuffix(name, "at") || strings.Contains(name, "date") || name == "due") {
+	if at, err := time.Parse(time.RFC3339Nano, text); err == nil && (strings.HasSuffix(name, "at") || strings.Contains(name, "date") || strings.HasSuffix(name, "due") || name == "since") {
 		return at.Truncate(time.Microsecond).Format(time.RFC3339Nano)
 	}
 	return text
