@@ -162,6 +162,8 @@ func (v *server) publishEvents(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	v.publisher.Store(publisher)
+	defer v.publisher.Store(nil)
 	return publisher.Run(ctx)
 }
 

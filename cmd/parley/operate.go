@@ -164,6 +164,7 @@ func (v *server) register() {
 		return 0
 	})
 	gauge("parley_projection_quarantined", "Streams that are parked for the read models because of an event that cannot be applied.", v.quarantined)
+	v.registry.MustRegister(&observatory{server: v})
 	gauge("parley_timers_filed", "Conversations with an entry in the due index.", func() float64 { return float64(v.scheduler.Stats().Filed) })
 	gauge("parley_timers_backlog", "Conversations due and not yet looked at.", func() float64 { return float64(v.scheduler.Stats().Backlog) })
 	gauge("parley_timers_late_seconds", "Lateness of the oldest instant of the last sweep.", func() float64 { return v.scheduler.Stats().Late.Seconds() })

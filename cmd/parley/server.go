@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -59,6 +60,7 @@ type server struct {
 	fresh     *rest.Freshness
 	collector *collector.Collector
 	tasks     tasks
+	publisher atomic.Pointer[bus.EventPublisher] // nil: another node publishes, or it has not begun
 	listener  net.Listener
 	esdb      net.Listener // nil: not wanted
 	http      *http.Server

@@ -42,6 +42,18 @@ func OpenDeadLetters(ctx context.Context, nc *nats.Conn) (*DeadLetters, error) {
 	return &DeadLetters{nc: nc, js: js, stream: stream}, nil
 }
 
+// Depth is how many letters there are, and when the oldest was written; zero without any.
+func (d *DeadLetters) Depth(ctx context.Context) (letters uint64, oldest time.Time, err error) {
+	info, err := d.stream.Info(ctx)
+	if err != nil {
+		return 0, oldest, fmt.Errorf("count dead letters: %w", err)
+	}
+	if info.State.Msgs > 0 {
+		oldest = info.State.FirstTime
+	}
+	return info.State.Msgs, oldest, nil
+}
+
 // List returns the letters of one aggregate, or of all with "", in the order in
 // which they were written, without their bodies. At most limit; 0 means all.
 func (d *DeadLetters) List(ctx context.Context, aggregate string, limit int) ([]DeadLetter, error) {

@@ -106,6 +106,14 @@ func (p *EventPublisher) Run(ctx context.Context) error {
 	return errors.Join(err, p.pub.Close())
 }
 
+// Published is how far it has come since it began; zero before the first batch.
+func (p *EventPublisher) Published() events.Position {
+	if mark := p.mark.Load(); mark != nil {
+		return mark.Position
+	}
+	return events.Position{}
+}
+
 // follow publishes, and starts over after a pause when something failed.
 func (p *EventPublisher) follow(ctx context.Context) error {
 	for {

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"math"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/internal/bus"
+)
+
+// observatory measures, when somebody scrapes, what is worth an alert and is nobody's
+// counter. What cannot be measured is left out of that scrape.
+type observatory struct {
+	server *server
+
+	mu         sync.Mutex
+	projection delay
+	outbox     delay
+}
+
+// delay is for how long something has stood still behind the log's head, as far as
+// scrapes have seen.
+type delay struct {
+	at    events.Position
+	since time.Time
+}
+
+// seconds notes where it stands now.
+func (d *delay) seconds(at, head events.Position, now time.Time) float64 {
+	if at.Compare(head) >= 0 || at != d.at || d.since.IsZero() {
+		d.at, d.since = at, now
+	}
+	return now.Sub(d.since).Seconds()
+}
+
+func described(name, help string) *prometheus.Desc { return prometheus.NewDesc(name, help, nil, nil) }
+
+var (
+	stalled         = described("parley_projection_stalled_seconds", "How long the read models have stood still behind the head, as far as scrapes have seen.")
+	rebuildRunning  = described("parley_rebuild_running", "1 while a rebuild runs or is paused, 0 otherwise.")
+	rebuildPaused   = described("parley_rebuild_paused", "1 while a rebuild is paused or waits for resume.")
+	rebuildEvents   = described("parley_rebuild_events", "Events that the rebuild has applied; 0 without one.")
+	outboxStalled   = described("parley_events_stalled_seconds", "How long publishing events has stood still behind the head, on the node that publishes, as far as scrapes have seen.")
+	deadLetters     = described("parley_dead_letters", "Dead letters.")
+	deadLetterOld   = described("parley_dead_letter_oldest_seconds", "Age of the oldest dead letter; 0 without any.")
+	logBytes        = described("parley_log_bytes", "Size of the log's file; not there where the log is in a database.")
+	diskFree        = described("parley_disk_free_bytes", "Space that is free where the data folder is; not there where the system does not tell.")
+	observatoryList = []*prometheus.Desc{stalled, rebuildRunning, rebuildPaused, rebuildEvents, outboxStalled, deadLetters, deadLetterOld, logBytes, diskFree}
+)
+
+// Describe implements prometheus.Collector.
+func (o *observatory) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range observatoryList {
+		to <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (o *observatory) Collect(to chan<- prometheus.Metric) {
+	tell := func(d *prometheus.Desc, value float64) {
+		if !math.IsNaN(value) {
+			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value)
+		}
+	}
+	o.positions(tell)
+	o.rebuild(tell)
+	o.letters(tell)
+	if info, err := os.Stat(o.server.folder.log()); err == nil {
+		tell(logBytes, float64(info.Size()))
+	}
+	tell(diskFree, freeBytes(o.server.settings.data))
+}
+
+func (o *observatory) positions(tell func(*prometheus.Desc, float64)) {
+	head, err := o.server.head()
+	if err != nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := time.Now()
+	tell(stalled, o.projection.seconds(o.server.models.Status().Position, head, now))
+	if publisher := o.server.publisher.Load(); publisher != nil {
+		tell(outboxStalled, o.outbox.seconds(publisher.Published(), head, now))
+	}
+}
+
+func (o *observatory) rebuild(tell func(*prometheus.Desc, float64)) {
+	status, err := o.server.models.Rebuilding()
+	if err != nil {
+		return
+	}
+	var running, paused, applied float64
+	if status != nil {
+		applied = float64(status.Events)
+		if running = 1; status.Paused || !status.Running {
+			paused = 1
+		}
+	}
+	tell(rebuildRunning, running)
+	tell(rebuildPaused, paused)
+	tell(rebuildEvents, applied)
+}
+
+func (o *observatory) letters(tell func(*prometheus.Desc, float64)) {
+	if !isClosed(o.server.bus.Ready()) {
+		return // the streams may not be there yet
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	d, err := bus.OpenDeadLetters(ctx, o.server.conn)
+	if err != nil {
+		return
+	}
+	count, oldest, err := d.Depth(ctx)
+	if err != nil {
+		return
+	}
+	tell(deadLetters, float64(count))
+	age := 0.0
+	if count > 0 {
+		age = time.Since(oldest).Seconds()
+	}
+	tell(deadLetterOld, age)
+}
