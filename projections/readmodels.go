@@ -31,6 +31,9 @@ type Options struct {
 	// KeepFormer is how long after a swap the former generation is kept caught up, so
 	// that Rollback is quick; default one hour. A negative one keeps none.
 	KeepFormer time.Duration
+	// Applied, unless nil, is told of each batch that was committed, and when that began.
+	// It must not keep the batch.
+	Applied func(batch []events.Recorded, began time.Time)
 	// OnPoison is what an event that cannot be applied does; default Stop.
 	OnPoison Poison
 	// ReplaceDamaged builds anew, from the beginning of the log, when the live
@@ -294,10 +297,14 @@ func (rm *ReadModels) apply(batch store.Batch) error {
 	if rm.live == nil {
 		return store.ErrClosed
 	}
+	began := time.Now()
 	if err := rm.live.apply(batch); err != nil {
 		err = errors.Join(err, rm.live.close()) // its rows in memory are not to be trusted
 		rm.live = nil
 		return err
+	}
+	if rm.options.Applied != nil && len(batch.Events) > 0 {
+		rm.options.Applied(batch.Events, began)
 	}
 	rm.noteChanges(batch.Events)
 	rm.progress.reach(rm.manifest.Generation, rm.live.mark)

@@ -60,6 +60,7 @@ type server struct {
 	fresh     *rest.Freshness
 	collector *collector.Collector
 	tasks     tasks
+	tracing   *tracing // nil: not wanted
 	publisher atomic.Pointer[bus.EventPublisher] // nil: another node publishes, or it has not begun
 	listener  net.Listener
 	esdb      net.Listener // nil: not wanted
@@ -81,6 +82,9 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 	}()
 	v.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := v.folder.claim(v.settings.store.URL != ""); err != nil {
+		return nil, err
+	}
+	if v.tracing, err = newTracing(ctx); err != nil {
 		return nil, err
 	}
 	if err := v.openLog(ctx); err != nil {
@@ -125,7 +129,7 @@ func (v *server) openLog(ctx context.Context) (err error) {
 	if v.snapshots, err = snapshots.Open(v.folder.path("snapshots.db"), v.log); err != nil {
 		return err
 	}
-	v.models, err = projections.Open(v.folder.read(), v.followed(), &projections.Options{Logger: v.log, KeepFormer: v.settings.keepFormer, OnPoison: projections.Poison(v.settings.onPoison)})
+	v.models, err = projections.Open(v.folder.read(), v.followed(), &projections.Options{Logger: v.log, KeepFormer: v.settings.keepFormer, OnPoison: projections.Poison(v.settings.onPoison), Applied: v.tracing.applied()})
 	return err
 }
 
@@ -145,7 +149,7 @@ func (v *server) openEngine(ctx context.Context) (err error) {
 		return err
 	}
 	v.begun, v.fresh = head, rest.NewFreshness(head)
-	v.engine = engine.New(v.writes, v.engineOptions(vault))
+	v.engine = engine.New(v.tracing.log(v.writes), v.engineOptions(vault))
 	if err := bootstrap(ctx, v.engine, v.account); err != nil {
 		return err
 	}
@@ -191,7 +195,7 @@ func (v *server) openBus(ctx context.Context) error {
 		options.Share = v.leases.Share
 	}
 	var err error
-	v.bus, err = bus.New(v.conn, v.engine.Execute, &options)
+	v.bus, err = bus.New(v.conn, v.tracing.execute(v.engine.Execute), &options)
 	return err
 }
 
@@ -353,6 +357,7 @@ func (v *server) close() error {
 	if v.models != nil {
 		errs = append(errs, v.models.Close())
 	}
+	errs = append(errs, v.tracing.close())
 	if v.snapshots != nil {
 		errs = append(errs, v.snapshots.Close())
 	}
