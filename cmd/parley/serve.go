@@ -72,7 +72,7 @@ The chosen addresses are printed and written to endpoints.json in the folder.
 SIGTERM drains and exits with 0; a second signal ends at once.
 
 With OTEL_EXPORTER_OTLP_ENDPOINT set, commands of the bus are traced to that collector.`,
-		Example: "  parley serve --data ./data\n  parley serve --data ./data --http 127.0.0.1:8080 --nats 127.0.0.1:4222",
+		Example: "  parley serve --data ./data\n  parley serve --data ./data --http 127.0.0.1:8080 --nats 127.0.0.1:4222\n  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 parley serve --data ./data",
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := s.check(level); err != nil {

@@ -60,7 +60,7 @@ type server struct {
 	fresh     *rest.Freshness
 	collector *collector.Collector
 	tasks     tasks
-	tracing   *tracing // nil: not wanted
+	tracing   *tracing                           // nil: not wanted
 	publisher atomic.Pointer[bus.EventPublisher] // nil: another node publishes, or it has not begun
 	listener  net.Listener
 	esdb      net.Listener // nil: not wanted
