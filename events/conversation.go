@@ -134,10 +134,10 @@ const (
 // TimerOperated says what an operator did to the timer that ran, and why.
 type TimerOperated struct {
 	Action      string    `json:"action"`
-	Reason      string    `json:"reason"`         // the operator's words
-	FormerDue   time.Time `json:"former_due"`     // the instant it was due
-	Due         time.Time `json:"due,omitzero"`   // the instant it is due now; only when postponed
-	Since       time.Time `json:"since,omitzero"` // and what it counts from, so that it is
+	Reason      string    `json:"operator_reason"` // the operator's words
+	FormerDue   time.Time `json:"former_due"`      // the instant it was due
+	Due         time.Time `json:"due,omitzero"`    // the instant it is due now; only when postponed
+	Since       time.Time `json:"since,omitzero"`  // and what it counts from, so that it is
 	DateUpdated time.Time `json:"date_updated"`
 	At          time.Time `json:"at"`
 }

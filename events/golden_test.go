@@ -232,7 +232,7 @@ var sampleTexts = map[string]string{
 	"channel_message": sidOf("SM"), "recipients": sidOf("MB"), "creator_role": sidOf("RL"),
 	"conversation_role": sidOf("RL"), "service_role": sidOf("RL"), "default_service": sidOf("IS"),
 	"default_messaging_service": sidOf("MG"), "friendly_name": "Order 1815", "unique_name": "order-1815",
-	"action": events.TimerPostponed, "attributes": `{"priority":"high"}`, "state": events.StateActive, "from": events.StateActive,
+	"action": events.TimerPostponed, "operator_reason": "waiting for the parcel", "attributes": `{"priority":"high"}`, "state": events.StateActive, "from": events.StateActive,
 	"to": events.StateInactive, "reason": events.ReasonTimer, "inactive": "PT1H", "closed": "P1D",
 	"address": "+15005550006", "proxy_address": "+15005550009", "projected_address": "+15005550010",
 	"name": "Support", "created_by": "ada", "identity": "ada", "author": "ada", "type": "sms", "level": "muted",

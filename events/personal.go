@@ -10,7 +10,7 @@ var personal = map[string][]string{
 	ConversationUniqueNameChanged{}.EventType():   {"unique_name"},
 	ConversationAttributesChanged{}.EventType():   {"attributes"},
 	ConversationEmailChanged{}.EventType():        {"email"},
-	TimerOperated{}.EventType():                   {"reason"},
+	TimerOperated{}.EventType():                   {"operator_reason"},
 	ParticipantAdded{}.EventType():                {"identity", "binding", "attributes"},
 	ParticipantAttributesChanged{}.EventType():    {"attributes"},
 	ParticipantBindingChanged{}.EventType():       {"identity", "binding"},

@@ -78,10 +78,14 @@ func (rm *ReadModels) catchFormerUp(ctx context.Context) error {
 	if !time.Now().Before(over) {
 		return errOver
 	}
+	if rm.formerAt.Compare(rm.progress.get().Position) >= 0 {
+		return nil // nothing came since
+	}
 	g, err := rm.takeFormer(ctx, filepath.Join(rm.dir, m.File))
 	if err != nil {
 		return err
 	}
+	rm.formerAt = g.mark.position
 	return g.close()
 }
 

@@ -78,9 +78,10 @@ type ReadModels struct {
 	changes  *Changes      // of conversations, in what is committed
 	hurry    chan struct{} // one slot: somebody waits for what was just appended
 
-	rebuilding chan struct{} // holds one element while a rebuild or a rollback runs
-	following  sync.Mutex    // held by who works on the former generation; before writing
-	newFormer  chan struct{} // one slot: there is another former generation
+	rebuilding chan struct{}   // holds one element while a rebuild or a rollback runs
+	following  sync.Mutex      // held by who works on the former generation; before writing
+	formerAt   events.Position // guarded by following: where it stands, if that is known
+	newFormer  chan struct{}   // one slot: there is another former generation
 
 	// writing guards the fields below. It is held for one batch at a time, and
 	// by a rebuild for the moment of the swap.

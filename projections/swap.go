@@ -43,6 +43,7 @@ func (b *rebuild) swap(ctx context.Context) error {
 // in between comes up with one or the other. moment is called when the two stand at the
 // same position, before that. rm.following is held.
 func (rm *ReadModels) changeOver(ctx context.Context, next *generation, m manifest, moment func()) error {
+	rm.formerAt = events.Position{} // it will be another one
 	reading, err := openSource(next.path, rm.options.Readers)
 	if err != nil {
 		return err

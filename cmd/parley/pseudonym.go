@@ -59,7 +59,7 @@ func withoutSecrets(fields map[string]any) {
 // content are the personal fields that are left out whole.
 var content = map[string]bool{
 	"body": true, "attributes": true, "subject": true, "media": true, "content_variables": true, "friendly_name": true, "filename": true,
-	"reason": true,
+	"operator_reason": true,
 }
 
 // plainFields say nothing of a person, inside objects that do.

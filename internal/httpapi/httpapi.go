@@ -99,7 +99,9 @@ func (c Config) operate(w http.ResponseWriter, r *http.Request) {
 	}
 	projection, action := r.PathValue("name"), r.PathValue("action")
 	if err := c.Operate(r.Context(), projection, action, options, step); err != nil {
-		c.Log.Warn("not done", "projection", projection, "action", action, "err", err)
+		if r.Context().Err() == nil { // or nobody waits for it any more
+			c.Log.Warn("not done", "projection", projection, "action", action, "err", err)
+		}
 		step(map[string]string{"error": err.Error()})
 		return
 	}
