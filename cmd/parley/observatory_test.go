@@ -123,3 +123,22 @@ func TestADelayIsCountedWhileNothingMovesBehindTheHead(t *testing.T) {
 		require.InDelta(t, step.seconds, d.seconds(events.At(step.at), events.At(step.head), now), 1e-9, i)
 	}
 }
+
+// A server that begins with everything published stands behind nothing.
+func TestAQuietLogIsNotStalledAfterARestart(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	server := serving(t, dir, "--log-level", "error")
+	server.stop(t)
+	server = serving(t, dir, "--log-level", "error")
+	t.Cleanup(func() { server.stop(t) })
+	_, body := server.ask(t, http.MethodGet, "/metrics", nil) // the first look, from which delays count
+	require.Contains(t, body, "parley_projection_stalled_seconds 0")
+	require.NoError(t, eventually("the publisher is measured at the head", func() (bool, error) {
+		_, body = server.ask(t, http.MethodGet, "/metrics", nil)
+		return regexp.MustCompile(`(?m)^parley_events_stalled_seconds 0$`).MatchString(body) &&
+			strings.Contains(body, "parley_dead_letters 0"), nil
+	}))
+	_, body = server.ask(t, http.MethodGet, "/metrics", nil) // another look: nothing has moved since
+	require.Regexp(t, `(?m)^parley_events_stalled_seconds 0$`, body)
+}

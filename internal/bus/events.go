@@ -52,7 +52,7 @@ type EventPublisher struct {
 	log  store.LogReader
 	opts EventOptions
 
-	mark atomic.Pointer[Mark] // published up to here; nil before the first batch
+	mark atomic.Pointer[Mark] // published up to here; nil before it is known
 }
 
 // NewEventPublisher returns a publisher on a connection, which stays the
@@ -106,7 +106,7 @@ func (p *EventPublisher) Run(ctx context.Context) error {
 	return errors.Join(err, p.pub.Close())
 }
 
-// Published is how far it has come since it began; zero before the first batch.
+// Published is how far it has come over all starts; zero until that is known.
 func (p *EventPublisher) Published() events.Position {
 	if mark := p.mark.Load(); mark != nil {
 		return mark.Position
@@ -143,6 +143,8 @@ func (p *EventPublisher) publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	begun := mark // readers keep the pointer
+	p.mark.Store(&begun)
 	for batch, err := range store.Subscribe(ctx, p.log, mark.Position, p.opts.Filter) {
 		if err != nil {
 			return err
