@@ -74,19 +74,36 @@ func (t *tracing) execute(next func(context.Context, engine.Command) (engine.Out
 		return next
 	}
 	return func(ctx context.Context, c engine.Command) (engine.Outcome, error) {
-		ctx, span := t.tracer.Start(within(ctx, c.Traceparent), c.Type, trace.WithSpanKind(trace.SpanKindConsumer),
-			trace.WithAttributes(attribute.String("parley.aggregate", c.Aggregate), attribute.String("parley.command_id", c.ID.String())))
+		ctx, span := t.tracer.Start(within(ctx, c.Traceparent), spanName(c.Type), trace.WithSpanKind(trace.SpanKindConsumer),
+			trace.WithAttributes(attribute.String("parley.command_id", c.ID.String())))
 		defer span.End()
 		carrier := propagation.MapCarrier{}
 		w3c.Inject(ctx, carrier)
 		c.Traceparent = carrier[traceparent]
 		outcome, err := next(ctx, c)
-		span.SetAttributes(attribute.String("parley.result", resultOf(err)))
+		span.SetAttributes(attribute.String("parley.result", resultOf(err)), attribute.String("parley.aggregate", outcome.Aggregate))
 		if resultOf(err) == engine.KindInternal {
 			span.SetStatus(codes.Error, engine.KindInternal)
 		}
 		return outcome, err
 	}
+}
+
+var knownCommands = func() map[string]bool {
+	known := map[string]bool{}
+	for _, c := range engine.CommandTypes() {
+		known[c.Name] = true
+	}
+	return known
+}()
+
+// spanName keeps text that nobody has checked out of spans; of a refused command, that is
+// also the aggregate.
+func spanName(commandType string) string {
+	if knownCommands[commandType] {
+		return commandType
+	}
+	return "unknown"
 }
 
 // resultOf is ok or the code of a refusal.

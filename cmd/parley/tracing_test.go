@@ -76,6 +76,10 @@ func TestACommandIsTracedFromTheMessageToTheReadModels(t *testing.T) {
 	made := dial(t, dir).request(t, "parley.call.new", `{"command":"conversation.create","traceparent":"00-`+trace+`-`+caller+`-01","data":{"unique_name":"hush-hush"}}`)
 	require.True(t, made.OK, made)
 	require.NoError(t, eventually("three spans", func() (bool, error) { return len(s.of(trace)) == 3, nil }))
+	const foreign = "alice@example-com" // as a command, an aggregate and a field
+	for _, body := range []string{`{"command":"` + foreign + `","data":{}}`, `{"command":"conversation.update","data":{}}`} {
+		require.False(t, dial(t, dir).request(t, "parley.call."+foreign, body).OK)
+	}
 	found := s.of(trace)
 	command := found["conversation.create"]
 	require.NotNil(t, command)
@@ -88,7 +92,10 @@ func TestACommandIsTracedFromTheMessageToTheReadModels(t *testing.T) {
 	out, _, _ := parley(t, "event", "list", "--data", dir, "--type", "conversation.created.v1")
 	require.Contains(t, out, "00-"+trace+"-"+hex.EncodeToString(command.GetSpanId())+"-01")
 	server.stop(t)
-	require.NotContains(t, strings.Join(s.raw, ""), "hush-hush", "spans have no content")
+	sent := strings.Join(s.raw, "")
+	require.Contains(t, sent, "conversation.update")
+	require.NotContains(t, sent, "hush-hush", "spans have no content")
+	require.NotContains(t, sent, foreign, "spans have no text that nobody has checked")
 }
 
 // Without the environment nothing is sent and nothing is changed.
