@@ -14,6 +14,9 @@ import (
 // MaxReason bounds an operator's reason, in characters.
 const MaxReason = 500
 
+// MaxPostponement bounds by how much a timer is postponed at once.
+const MaxPostponement = 100 * 365 * 24 * time.Hour
+
 // running is the timer that an operator may change, once he may.
 func (s State) running(by Issue, reason string) (due time.Time, to string, err error) {
 	err = cmp.Or(s.found(), serverOnly(by.Caller, "", "change a running timer"), s.permits(whileOpen), checkReason(reason))
@@ -61,6 +64,8 @@ func postponeTimer(s State, c PostponeTimer) ([]events.Event, error) {
 		return nil, err
 	case !later.After(due):
 		return nil, domain.Refuse(domain.InvalidArgument, "not_later", "to", 0, "The timer is due at %s already", stamp(due))
+	case later.Sub(due) > MaxPostponement:
+		return nil, domain.Refuse(domain.InvalidArgument, "too_late", "to", 0, "A timer is postponed by a hundred years at most")
 	case !later.After(c.At):
 		return nil, domain.Refuse(domain.InvalidArgument, "not_later", "to", 0, "%s has passed", stamp(later))
 	}

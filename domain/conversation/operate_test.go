@@ -115,6 +115,8 @@ func TestWhatAnOperatorCannotDoToATimer(t *testing.T) {
 		"both by and to":       {timed(bothTimers), conversation.PostponeTimer{Issue: now, By: "PT1H", To: after(9 * time.Hour), Reason: "x"}, "invalid_argument"},
 		"no duration":          {timed(bothTimers), conversation.PostponeTimer{Issue: now, By: "soon", Reason: "x"}, "invalid_duration"},
 		"by nothing":           {timed(bothTimers), conversation.PostponeTimer{Issue: now, By: "PT0S", Reason: "x"}, "not_later"},
+		"for ever":             {timed(bothTimers), conversation.PostponeTimer{Issue: now, To: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), Reason: "x"}, "too_late"},
+		"for longer":           {timed(bothTimers), conversation.PostponeTimer{Issue: now, By: "P40000D", Reason: "x"}, "too_late"},
 		"earlier":              {timed(bothTimers), conversation.PostponeTimer{Issue: now, To: after(59 * time.Minute), Reason: "x"}, "not_later"},
 		"the past":             {timed(bothTimers), conversation.PostponeTimer{Issue: issuedAt(3 * time.Hour), To: after(2 * time.Hour), Reason: "x"}, "not_later"},
 	} {

@@ -71,10 +71,15 @@ func (r *Rerun) See(e events.Event) {
 // postponed from: they are postponed by as much.
 func (r *Rerun) operated(e events.TimerOperated) {
 	r.Advance(e.At)
-	if e.Action != events.TimerPostponed {
-		return
+	switch e.Action {
+	case events.TimerFired:
+		_, to, ok := State{State: r.Would.state, Since: r.Would.since, Timers: r.Policy}.NextDue()
+		if ok && !r.ended {
+			r.Would.enter(events.ConversationStateChanged{To: to, Reason: events.ReasonTimer, Due: e.At})
+		}
+	case events.TimerPostponed:
+		r.Would.since = r.Would.since.Add(e.Due.Sub(e.FormerDue))
 	}
-	r.Would.since = r.Would.since.Add(e.Due.Sub(e.FormerDue))
 }
 
 // hear is what a message or a participant does to the clock.

@@ -42,20 +42,27 @@ func TestARerunGoesByOtherTimers(t *testing.T) {
 		outcome                         conversation.Outcome
 		after, inactivated, reactivated int
 	}{
-		"nobody talks":                      {short, created(), 0, 30, conversation.ClosesEarlier, 0, 1, 0},
-		"somebody talks in time":            {short, history(created(), said(9), joins(18)), 0, 48, conversation.ClosesEarlier, 0, 1, 0},
-		"somebody talks a little late":      {short, history(created(), said(12)), 0, 42, conversation.ClosesEarlier, 0, 2, 1},
-		"somebody talks in the instant":     {short, history(created(), said(10)), 0, 40, conversation.ClosesEarlier, 0, 2, 1},
-		"somebody talks when it is shut":    {short, history(created(), said(31), joins(32), became(active, events.ReasonAPI, 33)), 0, 30, conversation.ClosesEarlier, 3, 1, 0},
-		"what was shut has no traffic":      {short, history(created(), became(shut, events.ReasonAPI, 31)), 31, 30, conversation.ClosesEarlier, 0, 1, 0},
-		"it is shut by somebody":            {short, history(created(), became(shut, events.ReasonAPI, 5)), 5, 5, conversation.ClosesSame, 0, 0, 0},
-		"it is touched":                     {short, history(created(), became(active, events.ReasonAPI, 5)), 0, 35, conversation.ClosesEarlier, 0, 1, 0},
-		"timers are set":                    {short, history(created(), []events.Event{events.ConversationTimersConfigured{At: at(5)}}), 0, 35, conversation.ClosesEarlier, 0, 1, 0},
-		"the former timers are left out":    {short, history(created(), became(inactive, events.ReasonTimer, 1), became(shut, events.ReasonTimer, 2)), 2, 30, conversation.ClosesLater, 0, 1, 0},
-		"what follows from talk, too":       {short, history(created(), became(inactive, events.ReasonTimer, 1), said(5), became(active, events.ReasonEvent, 5)), 0, 35, conversation.ClosesEarlier, 0, 1, 0},
-		"it never closes any more":          {events.Timers{Inactive: "PT10M"}, history(created(), became(shut, events.ReasonTimer, 2)), 2, 0, conversation.ClosesLater, 0, 1, 0},
-		"not within the time":               {events.Timers{Closed: "P30D"}, created(), 0, 0, conversation.ClosesSame, 0, 0, 0},
-		"it is removed before":              {short, history(created(), []events.Event{events.ConversationRemoved{At: at(15)}}), 0, 0, conversation.ClosesSame, 0, 1, 0},
+		"nobody talks":                   {short, created(), 0, 30, conversation.ClosesEarlier, 0, 1, 0},
+		"somebody talks in time":         {short, history(created(), said(9), joins(18)), 0, 48, conversation.ClosesEarlier, 0, 1, 0},
+		"somebody talks a little late":   {short, history(created(), said(12)), 0, 42, conversation.ClosesEarlier, 0, 2, 1},
+		"somebody talks in the instant":  {short, history(created(), said(10)), 0, 40, conversation.ClosesEarlier, 0, 2, 1},
+		"somebody talks when it is shut": {short, history(created(), said(31), joins(32), became(active, events.ReasonAPI, 33)), 0, 30, conversation.ClosesEarlier, 3, 1, 0},
+		"what was shut has no traffic":   {short, history(created(), became(shut, events.ReasonAPI, 31)), 31, 30, conversation.ClosesEarlier, 0, 1, 0},
+		"it is shut by somebody":         {short, history(created(), became(shut, events.ReasonAPI, 5)), 5, 5, conversation.ClosesSame, 0, 0, 0},
+		"it is touched":                  {short, history(created(), became(active, events.ReasonAPI, 5)), 0, 35, conversation.ClosesEarlier, 0, 1, 0},
+		"timers are set":                 {short, history(created(), []events.Event{events.ConversationTimersConfigured{At: at(5)}}), 0, 35, conversation.ClosesEarlier, 0, 1, 0},
+		"the former timers are left out": {short, history(created(), became(inactive, events.ReasonTimer, 1), became(shut, events.ReasonTimer, 2)), 2, 30, conversation.ClosesLater, 0, 1, 0},
+		"what follows from talk, too":    {short, history(created(), became(inactive, events.ReasonTimer, 1), said(5), became(active, events.ReasonEvent, 5)), 0, 35, conversation.ClosesEarlier, 0, 1, 0},
+		"it never closes any more":       {events.Timers{Inactive: "PT10M"}, history(created(), became(shut, events.ReasonTimer, 2)), 2, 0, conversation.ClosesLater, 0, 1, 0},
+		"not within the time":            {events.Timers{Closed: "P30D"}, created(), 0, 0, conversation.ClosesSame, 0, 0, 0},
+		"it is removed before":           {short, history(created(), []events.Event{events.ConversationRemoved{At: at(15)}}), 0, 0, conversation.ClosesSame, 0, 1, 0},
+		"an operator lets it fire": {short, history(created(), []events.Event{
+			events.TimerOperated{Action: events.TimerFired, FormerDue: at(60), At: at(5)},
+			events.ConversationStateChanged{To: inactive, Reason: events.ReasonTimer, Due: at(5), At: at(5)},
+		}), 0, 25, conversation.ClosesEarlier, 0, 1, 0},
+		"an operator postpones it": {short, history(created(), []events.Event{
+			events.TimerOperated{Action: events.TimerPostponed, FormerDue: at(60), Due: at(90), Since: at(30), At: at(5)},
+		}), 0, 60, conversation.ClosesEarlier, 0, 1, 0},
 		"what waited does not pull it back": {short, history(created(), said(9), said(5)), 0, 39, conversation.ClosesEarlier, 0, 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
