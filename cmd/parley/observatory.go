@@ -86,7 +86,7 @@ func (o *observatory) positions(tell func(*prometheus.Desc, float64)) {
 	now := time.Now()
 	tell(stalled, o.projection.seconds(o.server.models.Status().Position, head, now))
 	if publisher := o.server.publisher.Load(); publisher != nil {
-		tell(outboxStalled, o.outbox.seconds(publisher.Published(), head, now))
+		tell(outboxStalled, o.outbox.seconds(publisher.Position(), head, now))
 	}
 }
 

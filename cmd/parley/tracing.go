@@ -143,8 +143,9 @@ func (l tracedLog) Append(ctx context.Context, stream string, expected store.Rev
 	if !trace.SpanContextFromContext(ctx).IsValid() {
 		return l.Log.Append(ctx, stream, expected, batch) // of nobody's trace
 	}
+	category, _, _ := events.SplitStream(stream) // what follows can be the hash of a name
 	ctx, span := l.t.tracer.Start(ctx, "append", trace.WithSpanKind(trace.SpanKindClient),
-		trace.WithAttributes(attribute.String("parley.stream", stream), attribute.Int("parley.events", len(batch))))
+		trace.WithAttributes(attribute.String("parley.category", category), attribute.Int("parley.events", len(batch))))
 	defer span.End()
 	appended, err := l.Log.Append(ctx, stream, expected, batch)
 	if err != nil {

@@ -82,7 +82,8 @@ func NewEventPublisher(nc *nats.Conn, log store.LogReader, o *EventOptions) (*Ev
 	return &EventPublisher{js: js, pub: pub, log: store.Paced(log, opts.Gather, nil), opts: opts}, nil
 }
 
-// Position returns how far the log has been published since Run began.
+// Position returns how far the log has been published, over all starts; zero until that
+// is known.
 func (p *EventPublisher) Position() events.Position {
 	if mark := p.mark.Load(); mark != nil {
 		return mark.Position
@@ -104,14 +105,6 @@ func (p *EventPublisher) Run(ctx context.Context) error {
 	stop()
 	<-saved
 	return errors.Join(err, p.pub.Close())
-}
-
-// Published is how far it has come over all starts; zero until that is known.
-func (p *EventPublisher) Published() events.Position {
-	if mark := p.mark.Load(); mark != nil {
-		return mark.Position
-	}
-	return events.Position{}
 }
 
 // follow publishes, and starts over after a pause when something failed.
