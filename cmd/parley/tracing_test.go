@@ -73,6 +73,10 @@ func TestACommandIsTracedFromTheMessageToTheReadModels(t *testing.T) {
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
 	dir := filepath.Join(t.TempDir(), "data")
 	server := serving(t, dir, "--log-level", "error")
+	require.NoError(t, eventually("the read models follow", func() (bool, error) { // what the first fill takes in is not traced
+		out, _, _ := parley(t, "projection", "list", "--data", dir)
+		return strings.Contains(out, `"behind":0}`), nil
+	}))
 	made := dial(t, dir).request(t, "parley.call.new", `{"command":"conversation.create","traceparent":"00-`+trace+`-`+caller+`-01","data":{"unique_name":"hush-hush"}}`)
 	require.True(t, made.OK, made)
 	require.NoError(t, eventually("three spans", func() (bool, error) { return len(s.of(trace)) == 3, nil }))
