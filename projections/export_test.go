@@ -154,6 +154,15 @@ func PositionOf(t testing.TB, path string) events.Position {
 	return m.position
 }
 
+// NewGeneration makes one and closes it.
+func NewGeneration(path string, bulk bool) error {
+	g, err := newGeneration(path, 10, bulk)
+	if err != nil {
+		return err
+	}
+	return g.close()
+}
+
 // MakeForeign makes a database of somebody else.
 func MakeForeign(t testing.TB, path string) {
 	t.Helper()

@@ -53,32 +53,34 @@ type generation struct {
 
 // newGeneration makes an empty file. A bulk one is filled at full speed: no
 // journal, no sync, no indexes; a crash leaves a file that no manifest names.
-func newGeneration(path string, limit int, bulk bool) (g *generation, err error) {
-	g = &generation{path: path, limit: limit}
-	if g.conn, err = sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate); err != nil {
+func newGeneration(path string, limit int, bulk bool) (*generation, error) {
+	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
+	if err != nil {
 		return nil, fmt.Errorf("create read model: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, g.conn.Close())
-		}
-	}()
+	g := &generation{path: path, conn: conn, limit: limit}
+	if err = g.furnish(); err == nil && !bulk {
+		err = g.goLive(limit)
+	}
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return g, nil
+}
+
+// furnish makes the tables of a new file.
+func (g *generation) furnish() (err error) {
 	err = pragma(g.conn, fmt.Sprintf("application_id = %d", applicationID), fmt.Sprintf("user_version = %d", Version),
 		"journal_mode = OFF", "synchronous = OFF", "cache_size = -65536", "locking_mode = EXCLUSIVE")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err = createTables(g.conn); err != nil {
-		return nil, err
+	if err := createTables(g.conn); err != nil {
+		return err
 	}
-	if g.quarantine, err = loadQuarantine(g.conn); err != nil {
-		return nil, err
-	}
-	g.fold = newFold(g.conn, limit, true)
-	if bulk {
-		return g, nil
-	}
-	return g, g.goLive(limit)
+	g.quarantine, err = loadQuarantine(g.conn)
+	g.fold = newFold(g.conn, g.limit, true)
+	return err
 }
 
 // createTables makes all tables and views, without indexes.
