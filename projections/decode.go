@@ -39,8 +39,9 @@ func giveWay(i int) {
 	}
 }
 
-// giveWayEvery is so many events or rows: some 50 µs.
-const giveWayEvery = 32
+// giveWayEvery is so many events or rows: well below a millisecond. Seldom enough that a
+// rebuild comes on where others never rest: each time it waits for all of them.
+const giveWayEvery = 256
 
 const (
 	chunkEvents = 512

@@ -2,10 +2,12 @@ package projections_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -66,5 +68,36 @@ func TestReadersInOtherProcessesSeeEveryCommitAndLeaveTheFilesAlone(t *testing.T
 	require.NoError(t, err)
 	for range 3 {
 		requireSeen()
+	}
+}
+
+// Whoever reads while generations come and go finds one, also when the first one is
+// deleted as soon as there is a filled one.
+func TestReadersFindAGenerationWhileTheyComeAndGo(t *testing.T) {
+	log, w := memstore.New(), newWorld(1)
+	w.grow(t, log, 50)
+	for range 5 {
+		dir := t.TempDir()
+		rm := open(t, dir, log, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		group.Go(func() {
+			for ctx.Err() == nil {
+				q, err := projections.OpenReadOnly(dir)
+				if err == nil {
+					_, err = q.Position(t.Context())
+					err = errors.Join(err, q.Close())
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+		head, err := log.Head(t.Context())
+		require.NoError(t, err)
+		follow(t, rm, head)
+		cancel()
+		group.Wait()
 	}
 }
