@@ -20,6 +20,10 @@ type manifest struct {
 	File       string `json:"file"`             // the live one
 	Former     string `json:"former,omitempty"` // kept for rollback
 
+	// Left is a generation that is nothing to go back to. Who has just read its name may be
+	// opening it, so it is deleted with the next swap.
+	Left string `json:"left,omitempty"`
+
 	Swapped  time.Time `json:"swapped,omitzero"`   // when File became the live one instead of Former
 	Accepted string    `json:"accepted,omitempty"` // why it did although the two differed
 }
@@ -96,7 +100,7 @@ func syncDir(dir string) error {
 // removeLeftovers deletes every file of the projection that neither the manifest nor an
 // unfinished rebuild needs.
 func removeLeftovers(dir string, m manifest) error {
-	needed := map[string]bool{m.File: true, m.Former: true}
+	needed := map[string]bool{m.File: true, m.Former: true, m.Left: true}
 	if j, err := readJob(dir); err == nil && j != nil && j.Saved != nothingSaved {
 		needed[j.File] = true
 	}

@@ -47,26 +47,11 @@ var ErrNoReadModels = errors.New("there are no read models yet; start the server
 
 // OpenReadOnly answers queries from the folder whether or not a server runs on
 // it. It sees the generation that is live at the time of the call. Close it.
-func OpenReadOnly(dir string) (*Queries, error) { return openLiveFile(dir, openReadOnly) }
-
-// openLiveFile opens the live generation. One that was swapped away between reading its
-// name and opening it may be gone: then there is another name.
-func openLiveFile[T any](dir string, open func(path string) (T, error)) (opened T, err error) {
+func OpenReadOnly(dir string) (*Queries, error) {
 	path, err := livePath(dir)
-	for err == nil {
-		if opened, err = open(path); err == nil {
-			return opened, nil
-		}
-		now, pathErr := livePath(dir)
-		if pathErr != nil || now == path {
-			return opened, err
-		}
-		path, err = now, nil
+	if err != nil {
+		return nil, err
 	}
-	return opened, err
-}
-
-func openReadOnly(path string) (*Queries, error) {
 	conn, err := openReader(path)
 	if err != nil {
 		return nil, damaged(path, err)

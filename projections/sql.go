@@ -34,10 +34,10 @@ func OpenSQLAt(dir, log string, upto events.Position) (*SQL, error) {
 }
 
 func openSQL(dir, log, ofLog string) (*SQL, error) {
-	return openLiveFile(dir, func(path string) (*SQL, error) { return openSQLOf(path, log, ofLog) })
-}
-
-func openSQLOf(path, log, ofLog string) (*SQL, error) {
+	path, err := livePath(dir)
+	if err != nil {
+		return nil, err
+	}
 	conn, err := sqlite.OpenConn(path, readerFlags|sqlite.OpenURI)
 	if err != nil {
 		return nil, damaged(path, err)

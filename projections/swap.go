@@ -61,8 +61,12 @@ func (rm *ReadModels) changeOver(ctx context.Context, next *generation, m manife
 // withFormer names the generation that was live before; nil when that met an error. One
 // without events is nothing to go back to.
 func (m manifest) withFormer(g *generation) manifest {
-	if g != nil && g.mark.event > 0 {
+	switch {
+	case g == nil:
+	case g.mark.event > 0:
 		m.Former = filepath.Base(g.path)
+	default:
+		m.Left = filepath.Base(g.path)
 	}
 	return m
 }
