@@ -48,13 +48,7 @@ log in the data folder; of a log in a database make a copy ("parley store copy")
 		if err != nil {
 			return err
 		}
-		ctx := c.Context()
-		if *limit > 0 {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeoutCause(ctx, *limit, fmt.Errorf("the query took longer than %s; --timeout gives it more: %w", *limit, context.DeadlineExceeded))
-			defer cancel()
-		}
-		return ask(ctx, c.OutOrStdout(), folder(*flags.data), query, *flags.output)
+		return ask(c.Context(), c.OutOrStdout(), folder(*flags.data), query, *flags.output, *limit)
 	}
 	return c
 }
@@ -70,8 +64,8 @@ func queryOf(argument string, in io.Reader) (string, error) {
 	return string(text), err
 }
 
-// ask runs a query and shows what it finds.
-func ask(ctx context.Context, w io.Writer, f folder, query, output string) error {
+// ask runs a query, which may take so long, and shows what it finds.
+func ask(ctx context.Context, w io.Writer, f folder, query, output string, limit time.Duration) error {
 	// Opening waits for the read models to have what was just written.
 	if err := withReading(ctx, string(f), func(*reading) error { return nil }); err != nil {
 		return err
@@ -86,6 +80,11 @@ func ask(ctx context.Context, w io.Writer, f folder, query, output string) error
 	sql, err := projections.OpenSQL(f.read(), log)
 	if err != nil {
 		return f.within(err)
+	}
+	if limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("the query took longer than %s; --timeout gives it more: %w", limit, context.DeadlineExceeded))
+		defer cancel()
 	}
 	err = tellFound(ctx, w, sql, query, output)
 	if bad := new(projections.BadSQLError); errors.As(err, &bad) {
