@@ -50,6 +50,7 @@ type ConversationCreated struct {
 	Timers           Timers    `json:"timers,omitzero"`
 	Email            Email     `json:"email,omitzero"`
 	CreatedBy        string    `json:"created_by"`
+	Predecessor      string    `json:"predecessor,omitempty"` // the closed one that it goes on from
 	DateCreated      time.Time `json:"date_created"`
 	DateUpdated      time.Time `json:"date_updated"`
 	At               time.Time `json:"at"`
@@ -140,6 +141,13 @@ type TimerOperated struct {
 	Since       time.Time `json:"since,omitzero"`  // and what it counts from, so that it is
 	DateUpdated time.Time `json:"date_updated"`
 	At          time.Time `json:"at"`
+}
+
+// ConversationSucceeded says which conversation goes on from a closed one: the next
+// message of the same people began it.
+type ConversationSucceeded struct {
+	Successor string    `json:"successor"`
+	At        time.Time `json:"at"`
 }
 
 // ConversationRemoved ends a conversation with all it holds.
@@ -393,6 +401,9 @@ func (ConversationIndexesReserved) EventType() string { return "conversation.ind
 
 // EventType returns the stored name.
 func (ConversationStateChanged) EventType() string { return "conversation.state-changed.v1" }
+
+// EventType returns the stored name.
+func (ConversationSucceeded) EventType() string { return "conversation.succeeded.v1" }
 
 // EventType returns the stored name.
 func (ConversationRemoved) EventType() string { return "conversation.removed.v1" }

@@ -226,6 +226,7 @@ func set(t *testing.T, name string, v reflect.Value) {
 }
 
 var sampleTexts = map[string]string{
+	"predecessor": sidOf("CH"), "successor": sidOf("CH"),
 	"conversation": sidOf("CH"), "account": sidOf("AC"), "service": sidOf("IS"), "participant": sidOf("MB"),
 	"message": sidOf("IM"), "user": sidOf("US"), "role": sidOf("RL"), "receipt": sidOf("DY"), "media": sidOf("ME"),
 	"messaging_service": sidOf("MG"), "content": sidOf("HX"), "webhook_sid": sidOf("WH"), "flow_sid": sidOf("FW"),

@@ -37,6 +37,7 @@ var vocabulary = mustRegistry(
 	define[ConversationIndexesReserved](),
 	define[ConversationStateChanged](),
 	define[TimerOperated](),
+	define[ConversationSucceeded](),
 	define[ConversationRemoved](),
 	define[ParticipantAdded](),
 	define[ParticipantAttributesChanged](),

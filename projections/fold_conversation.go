@@ -11,7 +11,7 @@ func (f *fold) conversationCreated(r *events.Recorded, sid string, e events.Conv
 		id: f.event, Sid: sid, AccountSid: e.Account, ChatServiceSid: e.Service,
 		MessagingServiceSid: e.MessagingService, FriendlyName: e.FriendlyName, UniqueName: e.UniqueName,
 		Attributes: attributes(e.Attributes), State: e.State, TimerSince: stored(e.At), LastActivityAt: stored(e.At),
-		EmailAddress: e.Email.Address, EmailName: e.Email.Name, CreatedBy: e.CreatedBy, LastMessageIndex: -1,
+		EmailAddress: e.Email.Address, EmailName: e.Email.Name, CreatedBy: e.CreatedBy, Predecessor: e.Predecessor, LastMessageIndex: -1,
 		DateCreated: stored(e.DateCreated), DateUpdated: stored(e.DateUpdated),
 		LastRevision: r.Revision, Position: r.Position,
 	}
@@ -106,6 +106,8 @@ func (c *Conversation) change(e events.Event) error {
 		}
 	case events.ConversationDatesSet:
 		c.DateCreated, c.DateUpdated = stored(e.DateCreated), stored(e.DateUpdated)
+	case events.ConversationSucceeded:
+		c.Successor = e.Successor
 	case events.ConversationIndexesReserved: // of no message yet
 	case events.ConversationStateChanged:
 		c.changeState(e)

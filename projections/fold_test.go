@@ -189,6 +189,12 @@ func TestConversationRows(t *testing.T) {
 			require.EqualValues(t, -1, c.LastMessageIndex)
 			require.Equal(t, uint64(1), c.LastRevision)
 		}},
+		"a successor is remembered": {[]events.Event{
+			events.ConversationSucceeded{Successor: "CH2", At: minute(1)},
+		}, func(t *testing.T, c projections.Conversation) {
+			require.Equal(t, "CH2", c.Successor)
+			require.Empty(t, c.Predecessor)
+		}},
 		"dates are restored and reservations leave no trace": {[]events.Event{
 			events.ConversationDatesSet{DateCreated: minute(-100), DateUpdated: minute(-50), At: minute(1)},
 			events.ReservationLost{Reservation: "reservation-x", Taker: "conversation-y"},

@@ -111,7 +111,9 @@ type Conversation struct {
 	EmailAddress        string          `json:"email_address,omitempty"`
 	EmailName           string          `json:"email_name,omitempty"`
 	CreatedBy           string          `json:"created_by"`
-	LastMessageIndex    int64           `json:"last_message_index"` // -1 before the first message
+	Predecessor         string          `json:"predecessor_sid,omitempty"` // the closed one that it goes on from
+	Successor           string          `json:"successor_sid,omitempty"`   // the one that goes on from it; only when closed
+	LastMessageIndex    int64           `json:"last_message_index"`        // -1 before the first message
 	DateCreated         time.Time       `json:"date_created"`
 	DateUpdated         time.Time       `json:"date_updated"`
 	LastRevision        uint64          `json:"last_revision"`

@@ -44,6 +44,8 @@ var conversationTable = &tableSpec[string, Conversation]{
 		optional("email_address", func(c *Conversation) *string { return &c.EmailAddress }).indexed(),
 		optional("email_name", func(c *Conversation) *string { return &c.EmailName }).indexed(),
 		text("created_by", func(c *Conversation) *string { return &c.CreatedBy }).fixed(),
+		optional("predecessor_sid", func(c *Conversation) *string { return &c.Predecessor }).fixed(),
+		optional("successor_sid", func(c *Conversation) *string { return &c.Successor }),
 		integer("last_message_index", func(c *Conversation) *int64 { return &c.LastMessageIndex }),
 		instant("date_created", func(c *Conversation) *time.Time { return &c.DateCreated }).indexed(),
 		instant("date_updated", func(c *Conversation) *time.Time { return &c.DateUpdated }),

@@ -7,7 +7,7 @@ CREATE VIEW conversation_view AS SELECT
   sid, account_sid, chat_service_sid, messaging_service_sid, friendly_name, unique_name, attributes, state,
   inactive_timer, closed_timer,
   strftime('%Y-%m-%dT%H:%M:%fZ', last_activity_at / 1000.0, 'unixepoch') AS last_activity_at,
-  created_by, last_message_index,
+  created_by, predecessor_sid, successor_sid, last_message_index,
   strftime('%Y-%m-%dT%H:%M:%fZ', date_created / 1000.0, 'unixepoch') AS date_created,
   strftime('%Y-%m-%dT%H:%M:%fZ', date_updated / 1000.0, 'unixepoch') AS date_updated,
   last_revision, position

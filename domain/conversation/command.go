@@ -33,6 +33,7 @@ type Create struct {
 	Timers           *events.Timers `json:"timers,omitempty"`
 	Email            events.Email   `json:"email,omitzero"`
 	CreatedBy        string         `json:"created_by,omitempty" schema:"max=256"` // for an import; default: the caller's identity, else "system"
+	Predecessor      string         `json:"predecessor,omitempty" schema:"sid=CH"` // the closed one that this goes on from
 	DateCreated      time.Time      `json:"date_created,omitzero"`
 	DateUpdated      time.Time      `json:"date_updated,omitzero"`
 
@@ -221,6 +222,13 @@ type AdvanceState struct {
 	Due   time.Time `json:"due"` // the instant the caller believes to be due; for the record
 }
 
+// LinkSuccessor says which conversation goes on from this one, which is closed. The
+// first one that is named stays.
+type LinkSuccessor struct {
+	Issue     `json:"-"`
+	Successor string `json:"successor" schema:"required,sid=CH"`
+}
+
 // FireTimer lets the timer that runs fire now instead of when it is due. An operator's.
 type FireTimer struct {
 	Issue  `json:"-"`
@@ -311,6 +319,9 @@ func (UpdateUserConversation) CommandType() string { return "conversation.update
 
 // CommandType returns the name on the wire.
 func (AdvanceState) CommandType() string { return "conversation.advance-state" }
+
+// CommandType returns the name on the wire.
+func (LinkSuccessor) CommandType() string { return "conversation.link-successor" }
 
 // CommandType returns the name on the wire.
 func (FireTimer) CommandType() string { return "conversation.fire-timer" }

@@ -27,6 +27,7 @@ func create(s State, c Create) ([]events.Event, error) {
 		Timers:           stored(timers),
 		Email:            c.Email,
 		CreatedBy:        cmp.Or(c.CreatedBy, c.Caller.Identity, systemAuthor),
+		Predecessor:      c.Predecessor,
 		DateCreated:      created, DateUpdated: effective(c.DateUpdated, created), At: c.At,
 	}}, nil
 }
@@ -72,6 +73,8 @@ func mayCreate(c Create) error {
 		return serverOnly(c.Caller, "timers", "set timers")
 	case c.MessagingService != "":
 		return serverOnly(c.Caller, "messaging_service", "attach a Messaging Service")
+	case c.Predecessor != "":
+		return serverOnly(c.Caller, "predecessor", "name a predecessor")
 	case c.Email != events.Email{}:
 		return serverOnly(c.Caller, "email", "set an e-mail binding")
 	}
@@ -86,6 +89,7 @@ func checkCreate(c Create) error {
 	}
 	return cmp.Or(
 		checkSid("CH", c.Sid, "sid", 0),
+		checkPredecessor(c.Predecessor, c.Sid),
 		checkText(c.FriendlyName, "friendly_name", maxNameChars, 50003),
 		checkUniqueName(c.UniqueName),
 		checkText(c.CreatedBy, "created_by", maxNameChars, 0),

@@ -25,6 +25,8 @@ func Decide(s State, c Command) ([]events.Event, error) {
 		return remove(s, c)
 	case AdvanceState:
 		return advanceState(s, c)
+	case LinkSuccessor:
+		return linkSuccessor(s, c)
 	case FireTimer:
 		return fireTimer(s, c)
 	case PostponeTimer:
@@ -75,6 +77,7 @@ func Decide(s State, c Command) ([]events.Event, error) {
 //	remove a webhook                      50386         yes     yes       yes [2]
 //	record a delivery                     yes           yes     yes       yes [4]
 //	a timer comes up                      nothing       yes     yes       nothing
+//	link a successor                      refused       refused refused   yes
 //	remove the conversation               yes           yes     yes       yes
 //
 // [1] makes the conversation active. [2] An archive takes nothing new, but what

@@ -39,6 +39,8 @@ func Evolve(s State, e events.Event) State {
 		s.NextIndex = e.NextIndex
 	case events.ConversationStateChanged:
 		s.State, s.Since, s.DateUpdated = e.To, entered(e), e.DateUpdated
+	case events.ConversationSucceeded:
+		s.Successor = e.Successor
 	case events.ConversationRemoved:
 		s.Ended = true
 	case events.WebhookAdded:
@@ -84,7 +86,7 @@ func (s State) begin(e events.ConversationCreated) State {
 		Conversation: e.Conversation, Account: e.Account, Service: e.Service,
 		FriendlyName: e.FriendlyName, UniqueName: e.UniqueName, Attributes: digest(e.Attributes),
 		MessagingService: e.MessagingService, Timers: e.Timers, Email: e.Email,
-		CreatedBy: e.CreatedBy, DateCreated: e.DateCreated, DateUpdated: e.DateUpdated,
+		CreatedBy: e.CreatedBy, Predecessor: e.Predecessor, DateCreated: e.DateCreated, DateUpdated: e.DateUpdated,
 		State: e.State, Since: e.At,
 	}
 }

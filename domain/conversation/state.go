@@ -27,6 +27,8 @@ type State struct {
 	Timers           events.Timers `json:"timers,omitzero"`
 	Email            events.Email  `json:"email,omitzero"`
 	CreatedBy        string        `json:"created_by,omitempty"`
+	Predecessor      string        `json:"predecessor,omitempty"`
+	Successor        string        `json:"successor,omitempty"`
 	DateCreated      time.Time     `json:"date_created,omitzero"`
 	DateUpdated      time.Time     `json:"date_updated,omitzero"`
 

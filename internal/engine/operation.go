@@ -173,6 +173,10 @@ func conversationOperations() []operation {
 			c.Issue = i
 			return nil
 		}),
+		onConversation(func(_ context.Context, _ *Engine, _ *request, _ conversation.State, c *conversation.LinkSuccessor, i conversation.Issue) error {
+			c.Issue = i
+			return nil
+		}),
 		onConversation(func(_ context.Context, _ *Engine, _ *request, _ conversation.State, c *conversation.FireTimer, i conversation.Issue) error {
 			c.Issue = i
 			return nil

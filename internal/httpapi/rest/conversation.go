@@ -25,6 +25,8 @@ type conversationBody struct {
 	DateUpdated         string            `json:"date_updated" format:"date-time"`
 	Timers              timersBody        `json:"timers"`
 	Bindings            bindingsBody      `json:"bindings"`
+	PredecessorSid      *string           `json:"predecessor_sid,omitempty"`
+	SuccessorSid        *string           `json:"successor_sid,omitempty"`
 	URL                 string            `json:"url"`
 	Links               conversationLinks `json:"links"`
 }
@@ -56,7 +58,7 @@ func (c *call) conversationBody(row projections.Conversation) conversationBody {
 		Sid: row.Sid, AccountSid: row.AccountSid, ChatServiceSid: row.ChatServiceSid,
 		MessagingServiceSid: maybe(row.MessagingServiceSid), FriendlyName: maybe(row.FriendlyName), UniqueName: maybe(row.UniqueName),
 		Attributes: row.Attributes, State: row.State, DateCreated: stamp(row.DateCreated), DateUpdated: stamp(row.DateUpdated),
-		Timers: timersOf(row), URL: url,
+		Timers: timersOf(row), PredecessorSid: maybe(row.Predecessor), SuccessorSid: maybe(row.Successor), URL: url,
 		Links: conversationLinks{Participants: url + "/Participants", Messages: url + "/Messages", Webhooks: url + "/Webhooks", Export: url + "/Export"},
 	}
 	if row.EmailAddress != "" || row.EmailName != "" {
