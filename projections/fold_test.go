@@ -108,6 +108,14 @@ func state(from, to, reason string, due, at int) events.ConversationStateChanged
 	return e
 }
 
+func TestASuccessorIsRemembered(t *testing.T) {
+	rm := given(t, created(), events.ConversationSucceeded{Successor: "CH2", At: minute(1)})
+	c, err := rm.Conversation(t.Context(), service, ch)
+	require.NoError(t, err)
+	require.Equal(t, "CH2", c.Successor)
+	require.Empty(t, c.Predecessor)
+}
+
 func TestConversationRows(t *testing.T) {
 	day := 24 * time.Hour
 	for name, row := range map[string]struct {
@@ -188,12 +196,6 @@ func TestConversationRows(t *testing.T) {
 		}, func(t *testing.T, c projections.Conversation) {
 			require.EqualValues(t, -1, c.LastMessageIndex)
 			require.Equal(t, uint64(1), c.LastRevision)
-		}},
-		"a successor is remembered": {[]events.Event{
-			events.ConversationSucceeded{Successor: "CH2", At: minute(1)},
-		}, func(t *testing.T, c projections.Conversation) {
-			require.Equal(t, "CH2", c.Successor)
-			require.Empty(t, c.Predecessor)
 		}},
 		"dates are restored and reservations leave no trace": {[]events.Event{
 			events.ConversationDatesSet{DateCreated: minute(-100), DateUpdated: minute(-50), At: minute(1)},

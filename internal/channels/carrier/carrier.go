@@ -89,28 +89,28 @@ type Report struct {
 
 // Inbound is a message from outside.
 type Inbound struct {
-	ID    string   // the gateway's; the same for the same message. Required
-	Type  string   // sms, whatsapp, …; empty: by the addresses
-	From  string   // address
-	To    []string // proxy address; more than one of a native group MMS
-	Body  string
-	Media []Media
-	At    time.Time // when it was written, if the gateway says so
+	ID    string    `json:"id"`             // the gateway's; the same for the same message. Required
+	Type  string    `json:"type,omitempty"` // sms, whatsapp, …; empty: by the addresses
+	From  string    `json:"from"`           // address
+	To    []string  `json:"to"`             // proxy address; more than one of a native group MMS
+	Body  string    `json:"body,omitempty"`
+	Media []Media   `json:"media,omitempty"`
+	At    time.Time `json:"at,omitzero"` // when it was written, if the gateway says so
 }
 
 // Media is a file of an inbound message.
 type Media struct {
-	URL         string
-	ContentType string // if the gateway says so
+	URL         string `json:"url"`
+	ContentType string `json:"content_type,omitempty"` // if the gateway says so
 }
 
 // Status is what became of a message.
 type Status struct {
-	ID        string // Sent.ID of the message
-	To        string // of which recipient; empty: of the only one
-	Status    string // one of events.Delivery…
-	ErrorCode int    // Twilio's code where one fits (reference 4.5); else 0
-	At        time.Time
+	ID        string    `json:"id"`                   // Sent.ID of the message
+	To        string    `json:"to,omitempty"`         // of which recipient; empty: of the only one
+	Status    string    `json:"status"`               // one of events.Delivery…
+	ErrorCode int       `json:"error_code,omitempty"` // Twilio's code where one fits (reference 4.5); else 0
+	At        time.Time `json:"at,omitzero"`
 }
 
 // ErrUnknown says that a message may have been sent, or not.

@@ -47,3 +47,41 @@ func (s State) PairOf(address, proxy string) (Participant, bool) {
 func PairClaim(account, address, proxy string) Claim {
 	return Claim{Kind: ClaimAddressPair, Scope: account, Value: pairValue(events.Binding{Address: address, ProxyAddress: proxy})}
 }
+
+// GroupClaim is the claim of the set of numbers of a native group MMS within an
+// account; the numbers may come in any order.
+func GroupClaim(account string, numbers []string) Claim {
+	m := members{}
+	for _, n := range numbers {
+		m[n] = n
+	}
+	return Claim{Kind: ClaimGroup, Scope: account, Value: m.value()}
+}
+
+// Member returns the participant of a native group MMS that has a number.
+func (s State) Member(number string) (Participant, bool) {
+	for _, p := range s.Participants {
+		if number != "" && groupNumber(p.Binding) == number {
+			return p, true
+		}
+	}
+	return Participant{}, false
+}
+
+// IsGroup reports whether the conversation is a native group MMS.
+func (s State) IsGroup() bool { return s.isGroup() }
+
+// Delivery returns the status of a recipient's copy of a message, empty before any was
+// heard; ok is false when conversation or message are gone, or it is no recipient.
+func (s State) Delivery(message, participant string) (status string, ok bool) {
+	m, there := s.message(message)
+	if !there || s.Removed() {
+		return "", false
+	}
+	for _, r := range m.Receipts {
+		if r.To == s.number(participant) {
+			return statuses[r.Status], true
+		}
+	}
+	return "", false
+}

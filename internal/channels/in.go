@@ -1,0 +1,236 @@
+package channels
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/parley-engine/parley/domain"
+	"github.com/parley-engine/parley/domain/conversation"
+	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/internal/channels/carrier"
+	"github.com/parley-engine/parley/internal/reactor"
+)
+
+// What the jobs of the inbound queue are.
+const (
+	whatMessage = "inbound"
+	whatStatus  = "status"
+)
+
+// reference is what a gateway's message id stands for.
+type reference struct {
+	Conversation string      `json:"conversation"`
+	Message      string      `json:"message"`
+	Recipients   []recipient `json:"recipients,omitempty"`
+}
+
+// recording is a status to be recorded: of a message that is known, or of one that is
+// named by the gateway's id.
+type recording struct {
+	Ref    reference      `json:"reference,omitzero"`
+	To     string         `json:"to,omitempty"` // MB… or an address; empty: the only recipient
+	ID     string         `json:"id,omitempty"` // the gateway's
+	Status carrier.Status `json:"status"`
+}
+
+func linkKey(a Adapter, id string) string { return a.Name + "/" + id }
+
+// job is the recording's. The same status of the same copy is one job.
+func (r recording) job(a Adapter) (reactor.Job, error) {
+	data, err := json.Marshal(r)
+	about := r.Ref.Conversation
+	copy := strings.Join([]string{a.Name, about, r.Ref.Message, r.ID, r.To}, "/")
+	return reactor.Job{
+		Key: fmt.Sprintf("status %s %s %d", copy, r.Status.Status, r.Status.ErrorCode), Target: a.Name, Order: copy,
+		About: about, What: whatStatus, Data: data,
+	}, err
+}
+
+// Limits of what carriers hand over.
+const (
+	maxID      = 255
+	maxAddress = 256
+	maxParties = 20
+	maxMedia   = 10
+)
+
+// arrival is the job of a report. What cannot be one is *carrier.Malformed.
+func arrival(a Adapter, r carrier.Report) (reactor.Job, error) {
+	switch {
+	case r.Inbound != nil:
+		return inboundJob(a, *r.Inbound)
+	case r.Status != nil:
+		s := *r.Status
+		if s.ID == "" || len(s.ID) > maxID || len(s.To) > maxAddress || !domain.ValidText(s.ID+s.To) {
+			return reactor.Job{}, &carrier.Malformed{Reason: "a status names a message of at most 255 bytes"}
+		}
+		return recording{ID: s.ID, To: s.To, Status: s}.job(a)
+	}
+	return reactor.Job{}, &carrier.Malformed{Reason: "the report is empty"}
+}
+
+func inboundJob(a Adapter, m carrier.Inbound) (reactor.Job, error) {
+	parties := append([]string{m.From}, m.To...)
+	switch {
+	case m.ID == "" || len(m.ID) > maxID || !domain.ValidText(m.ID):
+		return reactor.Job{}, &carrier.Malformed{Reason: "a message has an id of at most 255 bytes"}
+	case len(m.To) == 0 || len(parties) > maxParties || len(m.Media) > maxMedia:
+		return reactor.Job{}, &carrier.Malformed{Reason: fmt.Sprintf("a message has 1 to %d recipients and at most %d files", maxParties-1, maxMedia)}
+	case !domain.ValidText(m.Body):
+		return reactor.Job{}, &carrier.Malformed{Reason: "the text is not UTF-8"}
+	}
+	for _, address := range parties {
+		if address == "" || len(address) > maxAddress || !domain.ValidText(address) {
+			return reactor.Job{}, &carrier.Malformed{Reason: "an address has 1 to 256 bytes"}
+		}
+	}
+	data, err := json.Marshal(m)
+	return reactor.Job{
+		Key: "inbound " + linkKey(a, m.ID), Target: a.Name, Order: "inbound " + strings.Join(parties, "|"),
+		About: m.From, What: whatMessage, Data: data,
+	}, err
+}
+
+// receive attempts what a carrier handed over.
+func (v *Channels) receive(ctx context.Context, w reactor.Work) (reactor.Note, error) {
+	a, known := v.adapters[w.Target]
+	if !known {
+		return reactor.Note{}, &reactor.Stop{Reason: fmt.Errorf("%w: %.64q", ErrUnknownAdapter, w.Target)}
+	}
+	if w.What == whatStatus {
+		var r recording
+		if err := json.Unmarshal(w.Data, &r); err != nil {
+			return reactor.Note{}, &reactor.Stop{Reason: err}
+		}
+		return v.record(ctx, a, w.Key, r)
+	}
+	var m carrier.Inbound
+	if err := json.Unmarshal(w.Data, &m); err != nil {
+		return reactor.Note{}, &reactor.Stop{Reason: err}
+	}
+	return v.deliver(ctx, a, m)
+}
+
+// errNotKnown is said of statuses that come before the message was noted as sent, or
+// of messages that never were.
+var errNotKnown = errors.New("no message with this id was sent")
+
+// record records a status (reference 4.5).
+func (v *Channels) record(ctx context.Context, a Adapter, key string, r recording) (reactor.Note, error) {
+	if r.Ref.Conversation == "" {
+		found, err := v.Out.Link(linkKey(a, r.ID))
+		if err != nil {
+			return reactor.Note{}, err
+		}
+		if found == "" {
+			return reactor.Note{}, errNotKnown
+		}
+		if err := json.Unmarshal([]byte(found), &r.Ref); err != nil {
+			return reactor.Note{}, &reactor.Stop{Reason: err}
+		}
+	}
+	to, err := r.recipient()
+	if err != nil {
+		return reactor.Note{}, &reactor.Stop{Reason: err}
+	}
+	_, err = v.Engine.Execute(ctx, v.command(a, key, r.Ref.Conversation, "", r.Status.At, conversation.RecordDelivery{
+		Message: r.Ref.Message, Participant: to, ChannelMessage: r.ID, Status: r.Status.Status, ErrorCode: r.Status.ErrorCode,
+	}))
+	return reactor.Note{Text: r.Status.Status}, refused(err)
+}
+
+// recipient is whose copy the status is about.
+func (r recording) recipient() (string, error) {
+	if r.To == "" && len(r.Ref.Recipients) == 1 {
+		return r.Ref.Recipients[0].Participant, nil
+	}
+	for _, known := range r.Ref.Recipients {
+		if known.Address == r.To {
+			return known.Participant, nil
+		}
+	}
+	if r.To == "" {
+		return "", errors.New("the status does not say which recipient it is about")
+	}
+	return r.To, nil
+}
+
+// deliver finds where a message from outside belongs and adds it (reference 9.1).
+func (v *Channels) deliver(ctx context.Context, a Adapter, m carrier.Inbound) (reactor.Note, error) {
+	route, err := v.route(ctx, a, m)
+	if err != nil {
+		return reactor.Note{}, err
+	}
+	if !route.Open {
+		var note reactor.Note
+		if route, note, err = v.autocreate(ctx, a, m, route); err != nil || !route.Open {
+			return note, err
+		}
+	}
+	first := route.Conversation == begun(a, m)
+	if first { // by this attempt or one that was cut off
+		if err := v.finish(ctx, a, m, route); err != nil {
+			return reactor.Note{}, err
+		}
+	}
+	return v.add(ctx, a, m, route.Conversation, route.Service, !first)
+}
+
+// add adds the message. Only one to a conversation that was there is shown to webhooks
+// before (reference 9.2).
+func (v *Channels) add(ctx context.Context, a Adapter, m carrier.Inbound, sid, service string, ask bool) (reactor.Note, error) {
+	files, attributes, err := v.files(ctx, a, m, service)
+	if err != nil {
+		return reactor.Note{}, err
+	}
+	command := v.command(a, "message "+m.ID, sid, service, m.At, conversation.AddMessage{
+		Author: m.From, Body: m.Body, Media: files, Attributes: attributes,
+	})
+	if ask && v.Before != nil {
+		if command, err = v.Before(ctx, command, ""); err != nil {
+			return vetoed(err)
+		}
+	}
+	outcome, err := v.Engine.Execute(ctx, command)
+	if f := failure(err); f != nil && f.Code == "conversation_closed" {
+		return reactor.Note{}, &reactor.Later{After: time.Millisecond, Reason: err} // just now: it begins another one
+	}
+	return reactor.Note{Text: outcome.Sid + " in " + sid}, refused(err)
+}
+
+// vetoed drops a message that a webhook refused (reference 9.2).
+func vetoed(err error) (reactor.Note, error) {
+	if f := failure(err); f != nil && f.Twilio == codeVetoed {
+		return reactor.Note{Text: "dropped: a webhook refused it"}, nil
+	}
+	return reactor.Note{}, refused(err)
+}
+
+// codeVetoed is Twilio's code for what a webhook refused (reference 8.5).
+const codeVetoed = 50056
+
+func (v *Channels) files(ctx context.Context, a Adapter, m carrier.Inbound, service string) (files []events.Media, attributes string, err error) {
+	if len(m.Media) == 0 {
+		return nil, "", nil
+	}
+	if v.Keep == nil {
+		links, err := json.Marshal(map[string][]carrier.Media{"media": m.Media})
+		return nil, string(links), err
+	}
+	for i, source := range m.Media {
+		file, hash, err := v.Keep(ctx, source)
+		if err != nil {
+			return nil, "", fmt.Errorf("fetch file %d: %w", i+1, err)
+		}
+		sid, err := v.keep(ctx, a, fmt.Sprintf("media %s %d", m.ID, i), service, file, hash, m.From)
+		if err != nil {
+			return nil, "", refused(err)
+		}
+		files = append(files, events.Media{Media: sid})
+	}
+	return files, "", nil
+}
