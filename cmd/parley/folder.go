@@ -26,6 +26,7 @@ import (
 //	metrics/          definitions of metrics that are yours
 //	snapshots.db      folded states; can be deleted
 //	bus/              the embedded broker's streams
+//	reactors/         what is to be done outside, and what was
 //	account           SID of the account made at the first start
 //	media/            uploaded files, named by their content
 //	secrets/          tokens and keys, 0600

@@ -36,12 +36,13 @@ func (v *server) openHTTP() (err error) {
 	}
 	v.http = &http.Server{
 		Handler: httpapi.New(httpapi.Config{
-			Ready:   v.checks,
-			Metrics: promhttp.HandlerFor(v.registry, promhttp.HandlerOpts{}),
-			Operate: v.operate,
-			REST:    surface,
-			Token:   token,
-			Log:     v.log,
+			Ready:    v.checks,
+			Metrics:  promhttp.HandlerFor(v.registry, promhttp.HandlerOpts{}),
+			Operate:  v.operate,
+			REST:     surface,
+			Channels: v.channels.Handler(v.settings.publicURL),
+			Token:    token,
+			Log:      v.log,
 		}),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       2 * time.Minute,

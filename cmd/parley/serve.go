@@ -49,6 +49,8 @@ type settings struct {
 	actions         float64 // writes a second, per service and per conversation; 0: no limit
 	maxMedia        int64   // bytes of an upload
 
+	channels string // file of channel adapters; empty: the simulated carrier alone
+
 	keepFormer time.Duration // the generation that a rebuild replaced
 	onPoison   string        // stop or quarantine
 	driftCheck time.Duration // between two conversations; 0: none are checked
@@ -107,6 +109,7 @@ With OTEL_EXPORTER_OTLP_ENDPOINT set, commands of the bus are traced to that col
 	f.DurationVar(&s.minInactive, "min-inactive-timer", conversation.DefaultLimits.MinInactiveTimer, "shortest Inactive timer that clients may set")
 	f.DurationVar(&s.minClosed, "min-closed-timer", conversation.DefaultLimits.MinClosedTimer, "shortest Closed timer that clients may set")
 	f.BoolVar(&s.groupMMS, "group-mms", false, "allow native group MMS")
+	f.StringVar(&s.channels, "channels", "", "file that says who carries messages outside (default: a simulated carrier; see docs/channels.md)")
 	f.DurationVar(&s.keepFormer, "keep-former", time.Hour, "how long the generation that a rebuild replaced is kept caught up for a rollback")
 	f.StringVar(&s.onPoison, "on-poison", string(projections.Quarantine), "what an event that the read models cannot apply does: quarantine parks its stream, stop stops them all")
 	f.DurationVar(&s.driftCheck, "drift-check", 10*time.Second, "compare one conversation's rows with its events this often; 0 = never")
@@ -125,7 +128,7 @@ func (s *settings) check(level string) error {
 	if s.logFormat != "" && s.logFormat != "text" && s.logFormat != "json" {
 		problems = append(problems, fmt.Errorf("--log-format %q: text or json", s.logFormat))
 	}
-	problems = append(problems, absolute(&s.tlsCert, &s.brokerTokenFile, &s.broker.Creds, &s.broker.CA, &s.store.Credentials))
+	problems = append(problems, absolute(&s.channels, &s.tlsCert, &s.brokerTokenFile, &s.broker.Creds, &s.broker.CA, &s.store.Credentials))
 	problems = append(problems, s.checkAddress("--http", s.http), s.checkAddress("--nats", s.nats), s.checkESDB(), s.checkNode())
 	for _, positive := range []struct {
 		flag string

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -25,9 +26,11 @@ import (
 	"github.com/parley-engine/parley/internal/bus"
 	"github.com/parley-engine/parley/internal/bus/broker"
 	"github.com/parley-engine/parley/internal/bus/lease"
+	"github.com/parley-engine/parley/internal/channels"
 	"github.com/parley-engine/parley/internal/collector"
 	"github.com/parley-engine/parley/internal/engine"
 	"github.com/parley-engine/parley/internal/httpapi/rest"
+	"github.com/parley-engine/parley/internal/reactor"
 	"github.com/parley-engine/parley/internal/snapshots"
 	"github.com/parley-engine/parley/projections"
 	"github.com/parley-engine/parley/store"
@@ -57,6 +60,8 @@ type server struct {
 	leases    *lease.Leases // nil: this server is alone with its broker
 	bus       *bus.Bus
 	files     *blob.Store
+	queues    []*reactor.Queue
+	channels  *channels.Channels
 	fresh     *rest.Freshness
 	collector *collector.Collector
 	tasks     tasks
@@ -94,6 +99,9 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 		return nil, err
 	}
 	if err := v.openBus(ctx); err != nil {
+		return nil, err
+	}
+	if err := v.openChannels(ctx); err != nil {
 		return nil, err
 	}
 	if err := v.openHTTP(); err != nil {
@@ -222,7 +230,7 @@ func (v *server) announce(out io.Writer) error {
 }
 
 // run works until the context ends or a part fails, then stops the parts in
-// this order: bus (commands in flight finish), rebuilds and drift check, engine, timers, read models and
+// this order: bus (commands in flight finish), channels (attempts under way finish), rebuilds and drift check, engine, timers, read models and
 // event publisher (they reach the head first), EventStoreDB's clients, HTTP.
 // close follows.
 func (v *server) run(ctx context.Context) error {
@@ -248,6 +256,9 @@ func (v *server) run(ctx context.Context) error {
 	stopFollow := begun("timers", v.followTimers)
 	stopTimers := begun("timers", v.alone("timers", v.runTimers))
 	stopPublisher := begun("event publisher", v.alone("events", v.publishEvents))
+	stopOut := begun("channels out", v.alone("channels", v.channels.RunOut))
+	stopIn := begun("channels in", v.channels.RunIn)
+	stopReports := begun("reports of carriers", v.takeReports)
 	stopCollector := begun("collector", v.alone("collector", v.collector.Run))
 	stopTasks := begun("tasks", v.runTasks)
 	stopDrift := begun("drift check", v.watchDrift)
@@ -259,6 +270,9 @@ func (v *server) run(ctx context.Context) error {
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.settings.patience)
 	defer cancel()
 	stopBus()
+	stopReports()
+	stopIn()
+	stopOut()
 	stopTasks()
 	stopDrift()
 	stopCollector()
@@ -353,6 +367,9 @@ func (v *server) close() error {
 	}
 	if v.broker != nil {
 		v.broker.Stop()
+	}
+	for _, q := range slices.Backward(v.queues) {
+		errs = append(errs, q.Close())
 	}
 	if v.models != nil {
 		errs = append(errs, v.models.Close())

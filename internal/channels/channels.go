@@ -31,10 +31,11 @@ type Adapter struct {
 	Account string // AC… of the addresses that it carries; empty: the default one
 }
 
-// Config is what the channels stand on. Engine, Log, Out, In and Adapters are required.
+// Config is what the channels stand on. Engine, Log, Streams, Out, In and Adapters are required.
 type Config struct {
 	Engine   *engine.Engine
-	Log      store.Log
+	Log      store.LogReader
+	Streams  store.StreamReader
 	Out, In  *reactor.Queue
 	Adapters []Adapter
 	Routing  Routing
@@ -90,7 +91,7 @@ func New(c Config) *Channels {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	v := &Channels{Config: c, adapters: map[string]Adapter{}, past: past.New(c.Log, 0)}
+	v := &Channels{Config: c, adapters: map[string]Adapter{}, past: past.New(c.Streams, 0)}
 	for _, a := range c.Adapters {
 		a.Account = cmp.Or(a.Account, c.Account)
 		v.adapters[a.Name] = a
@@ -110,6 +111,9 @@ func (v *Channels) observed(direction string) func(reactor.State, time.Duration)
 		}
 	}
 }
+
+// Prepare makes sure that every message from now on is sent; see reactor.Prepare.
+func (v *Channels) Prepare(ctx context.Context) error { return v.out.Prepare(ctx) }
 
 // Position returns how far the log's messages were looked at.
 func (v *Channels) Position() events.Position { return v.out.Position() }
@@ -148,6 +152,7 @@ func (v *Channels) taker(a Adapter) func(context.Context, carrier.Report) error 
 		if err != nil {
 			return err
 		}
+		job.After = r.After
 		return v.in.Put(job)
 	}
 }

@@ -112,7 +112,7 @@ func (w *world) run(d time.Duration, during func(c *channels.Channels)) {
 	in, err := reactor.OpenQueue(filepath.Join(w.dir, "in.db"), reactor.Full, nil)
 	require.NoError(w.t, err)
 	c := channels.New(channels.Config{
-		Engine: w.engine, Log: w.log, Out: out, In: in, Account: ac, Before: w.before, Routing: w.routing,
+		Engine: w.engine, Log: w.log, Streams: w.log, Out: out, In: in, Account: ac, Before: w.before, Routing: w.routing,
 		Adapters: []channels.Adapter{{Name: "test", Carrier: w.carrier}},
 	})
 	ctx, cancel := context.WithCancel(w.t.Context())

@@ -32,8 +32,11 @@ type Config struct {
 	Metrics http.Handler
 	Operate Operate
 	REST    http.Handler // everything under /v1/; nil: nothing
-	Token   string       // of /admin, as "Authorization: Bearer TOKEN"
-	Log     *slog.Logger // nil discards
+	// Channels is where gateways send what comes back, everything under /channels/; nil:
+	// nothing.
+	Channels http.Handler
+	Token    string       // of /admin, as "Authorization: Bearer TOKEN"
+	Log      *slog.Logger // nil discards
 }
 
 // New returns the handler of all paths.
@@ -47,6 +50,9 @@ func New(c Config) http.Handler {
 	mux.Handle("GET /metrics", c.Metrics)
 	if c.REST != nil {
 		mux.Handle("/v1/", c.REST)
+	}
+	if c.Channels != nil {
+		mux.Handle("/channels/", c.Channels)
 	}
 	mux.Handle("POST /admin/projections/{name}/{action}", c.admin(c.operate))
 	return mux

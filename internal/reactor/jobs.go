@@ -43,9 +43,9 @@ func (q *Queue) put(jobs []located, upto events.Position) error {
 
 func (q *Queue) insert(conn *sqlite.Conn, j Job, position, since string) error {
 	return sqlitex.Execute(conn, `INSERT INTO job (key, target, ordering, about, what, data, position, since, state, head, due, created, updated)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'pending', NOT EXISTS (SELECT 1 FROM job WHERE target = ?2 AND ordering = ?3 AND state = 'pending'), ?9, ?9, ?9)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'pending', NOT EXISTS (SELECT 1 FROM job WHERE target = ?2 AND ordering = ?3 AND state = 'pending'), ?9 + ?10, ?9, ?9)
 		ON CONFLICT (key) DO NOTHING`, &sqlitex.ExecOptions{
-		Args: []any{j.Key, j.Target, j.Order, j.About, j.What, j.Data, position, since, q.now().UnixMicro()},
+		Args: []any{j.Key, j.Target, j.Order, j.About, j.What, j.Data, position, since, q.now().UnixMicro(), j.After.Microseconds()},
 	})
 }
 

@@ -26,12 +26,13 @@ const (
 
 // Job is one thing to do.
 type Job struct {
-	Key    string // of what makes it: the same key is one job
-	Target string // who is asked
-	Order  string // a target's jobs of one order are done in the order they were put
-	About  string // CH… or another SID, for people
-	What   string // what it is, for people
-	Data   []byte // for who does it
+	Key    string        // of what makes it: the same key is one job
+	Target string        // who is asked
+	Order  string        // a target's jobs of one order are done in the order they were put
+	About  string        // CH… or another SID, for people
+	What   string        // what it is, for people
+	Data   []byte        // for who does it
+	After  time.Duration // when it is put, how long until the first attempt
 }
 
 // Work is a job as it is handed over for an attempt.
@@ -217,7 +218,7 @@ func (q *Queue) read(look func(*sqlite.Conn) error) error {
 }
 
 // Cursor returns how far the log has led to jobs; zero and false before the first
-// Begin.
+// Move.
 func (q *Queue) Cursor() (position events.Position, begun bool, err error) {
 	err = q.read(func(conn *sqlite.Conn) error {
 		return sqlitex.Execute(conn, `SELECT position FROM cursor`, &sqlitex.ExecOptions{ResultFunc: func(row *sqlite.Stmt) (err error) {
@@ -227,14 +228,6 @@ func (q *Queue) Cursor() (position events.Position, begun bool, err error) {
 		}})
 	})
 	return position, begun, err
-}
-
-// Begin sets the cursor where there is none: what is in the log already leads to
-// nothing. Later calls do nothing.
-func (q *Queue) Begin(at events.Position) error {
-	return q.write(func(conn *sqlite.Conn) error {
-		return sqlitex.Execute(conn, `INSERT OR IGNORE INTO cursor VALUES (1, ?)`, &sqlitex.ExecOptions{Args: []any{at.String()}})
-	})
 }
 
 // Move sets the cursor, wherever it was.

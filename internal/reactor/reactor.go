@@ -185,26 +185,25 @@ func (r *Reactor) follow(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// resume returns where to go on: where this process was, or further if another one has
-// done more since; at the first start of all, at the log's end. A log that ends before
-// that is another log, or was restored: what it has already leads to nothing.
+// Prepare makes sure that everything the log gets from now on is looked at. Call it
+// before the first event is written that is to lead to something; Run does it too.
+func (r *Reactor) Prepare(ctx context.Context) error {
+	_, err := r.resume(ctx)
+	return err
+}
+
+// resume returns where to go on: where everything is settled, among processes that
+// share the log, else where this one was; at the first start of all, at the log's end.
+// A log that ends before that is another log, or was restored: what it has already
+// leads to nothing.
 func (r *Reactor) resume(ctx context.Context) (events.Position, error) {
 	head, err := r.log.Head(ctx)
 	if err != nil {
 		return head, err
 	}
-	at, begun, err := r.queue.Cursor()
+	at, begun, err := r.reached(ctx)
 	if err != nil {
 		return at, err
-	}
-	if r.o.Mark != nil {
-		shared, err := r.o.Mark.Load(ctx)
-		if err != nil {
-			return at, fmt.Errorf("how far others are: %w", err)
-		}
-		if shared.Compare(at) > 0 {
-			at, begun = shared, true
-		}
 	}
 	if !begun {
 		at = head
@@ -214,7 +213,25 @@ func (r *Reactor) resume(ctx context.Context) (events.Position, error) {
 		at = head
 	}
 	r.position.Store(&at)
+	if !begun && r.o.Mark != nil {
+		if err := r.o.Mark.Save(ctx, at); err != nil {
+			return at, fmt.Errorf("tell others how far: %w", err)
+		}
+	}
 	return at, r.queue.Move(at)
+}
+
+func (r *Reactor) reached(ctx context.Context) (at events.Position, begun bool, err error) {
+	if r.o.Mark != nil {
+		at, err = r.o.Mark.Load(ctx)
+		if err != nil {
+			return at, false, fmt.Errorf("how far others are: %w", err)
+		}
+		if !at.IsZero() {
+			return at, true, nil
+		}
+	}
+	return r.queue.Cursor()
 }
 
 // take turns a batch into jobs. A cursor that only moves over events that lead to

@@ -85,6 +85,7 @@ type Answer struct {
 type Report struct {
 	Inbound *Inbound
 	Status  *Status
+	After   time.Duration // how much later it counts; for carriers that are simulated
 }
 
 // Inbound is a message from outside.

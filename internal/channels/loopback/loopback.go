@@ -1,6 +1,6 @@
 // Package loopback is a carrier that carries nothing: it simulates one, so that
-// everything can be tried without an account anywhere. Statuses come late, twice and in
-// the wrong order, as they do from carriers, and rules make messages fail.
+// everything can be tried without an account anywhere. Statuses come late, if wanted
+// twice and in the wrong order, as they do from carriers, and rules make messages fail.
 package loopback
 
 import (
@@ -10,7 +10,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/parley-engine/parley/events"
@@ -41,17 +41,14 @@ func (r Rule) fits(to string) bool {
 	return to == r.To || open && strings.HasPrefix(to, beginning)
 }
 
-// planned bounds the statuses that are yet to come.
-const planned = 1 << 14
-
-// Carrier is safe for concurrent use. Statuses that are yet to come are lost when the
-// process ends.
+// Carrier is safe for concurrent use. What it reports is durable once a message was
+// taken.
 type Carrier struct {
 	delay   time.Duration
 	shuffle bool
 	rules   []Rule
 	token   string
-	plans   chan []carrier.Status
+	take    atomic.Pointer[func(context.Context, carrier.Report) error] // nil: nobody listens
 }
 
 // New returns a simulated carrier. It takes reports over HTTP from who has the token;
@@ -66,31 +63,32 @@ func New(c Config, token string) (*Carrier, error) {
 			return nil, fmt.Errorf("rule %d: to and a status, failed or undelivered, are needed", i+1)
 		}
 	}
-	return &Carrier{delay: delay, shuffle: c.Shuffle, rules: c.Rules, token: token, plans: make(chan []carrier.Status, planned)}, nil
+	return &Carrier{delay: delay, shuffle: c.Shuffle, rules: c.Rules, token: token}, nil
 }
 
 // Idempotent is true: the id of a message is made from its key.
 func (c *Carrier) Idempotent() bool { return true }
 
-// Send takes a message and plans what becomes of it.
-func (c *Carrier) Send(_ context.Context, m carrier.Outgoing) (carrier.Sent, error) {
+// Send takes a message and reports what becomes of it, each status a while later than
+// the one before.
+func (c *Carrier) Send(ctx context.Context, m carrier.Outgoing) (carrier.Sent, error) {
+	take := c.take.Load()
+	if take == nil {
+		return carrier.Sent{}, &carrier.Later{After: time.Second, Reason: "nobody listens to the carrier"}
+	}
 	id := "LB" + strings.ReplaceAll(events.NameID("loopback "+m.Key).String(), "-", "")
-	var plan []carrier.Status
 	for _, to := range m.To {
-		for _, status := range c.fate(m.Type, to) {
+		for i, status := range c.disorder(c.fate(m.Type, to)) {
 			if status.Status == events.DeliveryFailed {
 				return carrier.Sent{}, &carrier.Refused{Code: status.ErrorCode, Reason: "a rule says so"}
 			}
 			status.ID, status.To = id, to
-			plan = append(plan, status)
+			if err := (*take)(ctx, carrier.Report{Status: &status, After: c.delay * time.Duration(i+1)}); err != nil {
+				return carrier.Sent{}, err
+			}
 		}
 	}
-	select {
-	case c.plans <- c.disorder(plan):
-		return carrier.Sent{ID: id, Status: events.DeliverySent}, nil
-	default:
-		return carrier.Sent{}, &carrier.Later{After: time.Second, Reason: "the carrier is busy"}
-	}
+	return carrier.Sent{ID: id, Status: events.DeliverySent}, nil
 }
 
 // fate is what becomes of a message to a recipient after it was sent.
@@ -119,42 +117,12 @@ func (c *Carrier) disorder(plan []carrier.Status) []carrier.Status {
 	return shuffled
 }
 
-// Listen hands over the planned statuses when their time comes.
+// Listen has the carrier take messages until ctx ends.
 func (c *Carrier) Listen(ctx context.Context, take func(context.Context, carrier.Report) error) error {
-	var under sync.WaitGroup
-	defer under.Wait()
-	for {
-		select {
-		case plan := <-c.plans:
-			under.Go(func() { c.tell(ctx, plan, take) })
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-func (c *Carrier) tell(ctx context.Context, plan []carrier.Status, take func(context.Context, carrier.Report) error) {
-	for _, status := range plan {
-		if !wait(ctx, c.delay) {
-			return
-		}
-		for take(ctx, carrier.Report{Status: &status}) != nil {
-			if !wait(ctx, time.Second) {
-				return
-			}
-		}
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	c.take.Store(&take)
+	defer c.take.Store(nil)
+	<-ctx.Done()
+	return nil
 }
 
 // Receive reads a message or a status as JSON, as carrier.Inbound and carrier.Status

@@ -62,8 +62,17 @@ func (c *call) signed(sid, address string) string {
 	return fmt.Sprintf("%s?Expires=%d&Signature=%s", address, expires, c.signature(sid, expires))
 }
 
-func (a *api) signature(sid string, expires int64) string {
-	mac := hmac.New(sha256.New, a.URLKey)
+// FileURL is the address, below a root as in https://chat.example.com/v1, at which
+// anybody can fetch a file of a service until it expires.
+func FileURL(key []byte, root, service, sid string, expires time.Time) string {
+	at := expires.Unix()
+	return fmt.Sprintf("%s/Services/%s/Media/%s/Content?Expires=%d&Signature=%s", root, service, sid, at, signature(key, sid, at))
+}
+
+func (a *api) signature(sid string, expires int64) string { return signature(a.URLKey, sid, expires) }
+
+func signature(key []byte, sid string, expires int64) string {
+	mac := hmac.New(sha256.New, key)
 	fmt.Fprintf(mac, "media %s %d", sid, expires)
 	return hex.EncodeToString(mac.Sum(nil))
 }

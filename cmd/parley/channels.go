@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/parley-engine/parley/internal/bus"
+	"github.com/parley-engine/parley/internal/channels"
+	"github.com/parley-engine/parley/internal/channels/carrier"
+	"github.com/parley-engine/parley/internal/channels/setup"
+	"github.com/parley-engine/parley/internal/engine"
+	"github.com/parley-engine/parley/internal/httpapi/rest"
+	"github.com/parley-engine/parley/internal/reactor"
+)
+
+// Files of the queues.
+const (
+	queueOut = "channels-out.db" // what is sent
+	queueIn  = "channels-in.db"  // what carriers handed over
+)
+
+// fileLife is how long a carrier can fetch a file that it was given the address of.
+const fileLife = 4 * time.Hour
+
+func (f folder) queue(name string) string { return f.path("reactors", name) }
+
+// openQueue opens a queue that closes with the server.
+func (v *server) openQueue(name string, sync reactor.Sync) (*reactor.Queue, error) {
+	if err := os.MkdirAll(v.folder.path("reactors"), 0o700); err != nil {
+		return nil, err
+	}
+	q, err := reactor.OpenQueue(v.folder.queue(name), sync, nil)
+	if err == nil {
+		v.queues = append(v.queues, q)
+	}
+	return q, err
+}
+
+// openChannels opens the adapters and their queues.
+func (v *server) openChannels(ctx context.Context) error {
+	file, err := setup.Read(v.settings.channels)
+	if err != nil {
+		return fmt.Errorf("--channels: %w", err)
+	}
+	token, err := v.folder.secret("admin-token")
+	if err != nil {
+		return err
+	}
+	adapters, err := file.Open(setup.Surroundings{Token: token})
+	if err != nil {
+		return fmt.Errorf("--channels: %w", err)
+	}
+	out, err := v.openQueue(queueOut, reactor.Full)
+	if err != nil {
+		return err
+	}
+	in, err := v.openQueue(queueIn, reactor.Full)
+	if err != nil {
+		return err
+	}
+	fileURL, err := v.fileURL()
+	if err != nil {
+		return err
+	}
+	v.channels = channels.New(channels.Config{
+		Engine: v.engine, Log: v.followed(), Streams: v.store, Out: out, In: in, Adapters: adapters, Routing: file.Routing(), Account: v.account,
+		FileURL: fileURL, StatusURL: v.statusURL, Logger: v.log,
+	})
+	return v.channels.Prepare(ctx)
+}
+
+// fileURL makes addresses of files that carriers can fetch.
+func (v *server) fileURL() (func(media, service string) string, error) {
+	key, err := v.folder.random("media-key", 32)
+	if err != nil {
+		return nil, err
+	}
+	urlKey, err := hex.DecodeString(key)
+	return func(media, service string) string {
+		return rest.FileURL(urlKey, v.public()+"/v1", service, media, time.Now().Add(fileLife))
+	}, err
+}
+
+// public is the address that others reach the server at.
+func (v *server) public() string {
+	if v.settings.publicURL != "" {
+		return strings.TrimSuffix(v.settings.publicURL, "/")
+	}
+	return v.settings.scheme() + v.listener.Addr().String()
+}
+
+// statusURL is where a gateway may send statuses: nowhere, if it cannot reach us.
+func (v *server) statusURL(adapter string) string {
+	if v.settings.publicURL == "" {
+		return ""
+	}
+	return v.public() + "/channels/" + adapter + "/" + carrier.KindStatus
+}
+
+// takeReports takes what carriers hand over by NATS.
+func (v *server) takeReports(ctx context.Context) error {
+	return bus.ServeReports(ctx, v.conn, v.takeReport, v.log)
+}
+
+func (v *server) takeReport(ctx context.Context, adapter, kind string, data []byte) error {
+	if kind != carrier.KindInbound && kind != carrier.KindStatus {
+		return &engine.Failure{Kind: "not_found", Code: "unknown_kind", Message: "a report is inbound or status"}
+	}
+	report, err := carrier.ReadReport(kind, data)
+	if err == nil {
+		err = v.channels.Take(ctx, adapter, report)
+	}
+	var malformed *carrier.Malformed
+	switch {
+	case errors.As(err, &malformed):
+		return &engine.Failure{Kind: "invalid_argument", Code: "report_invalid", Message: malformed.Reason}
+	case errors.Is(err, channels.ErrUnknownAdapter):
+		return &engine.Failure{Kind: "not_found", Code: "unknown_adapter", Message: err.Error()}
+	}
+	return err
+}
