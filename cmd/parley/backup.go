@@ -51,7 +51,8 @@ the log is needed meanwhile.
 
 Read models and snapshots are not in it: they are made anew. Nor is what the embedded
 broker holds: durable commands that nobody has handled yet, dead letters and published
-events. The file has secrets, and is for its owner only.`,
+events; nor what was to be done outside: a server on what was restored sends and calls
+nothing because of what is in the backup already. The file has secrets, and is for its owner only.`,
 		Example: "  parley backup create --data ./data --out ./parley-2026-11-25.backup",
 	}
 	data := dataFlag(c)

@@ -22,6 +22,9 @@ const (
 	storyName     = "order-1042"
 	storyMessages = 120
 	storyCrowd    = 4 // other conversations, written to at the same time
+	storyPhone    = "+15550100"
+	storyNumber   = "+15550199" // ours
+	storyStranger = "+15550142"
 )
 
 // ack is one acknowledged command, as the second process reports it.
@@ -123,45 +126,46 @@ func (t *teller) order(ctx context.Context) error {
 	if _, err := do("conversation.update", ch.Sid, map[string]any{"messaging_service": mg}); err != nil {
 		return err
 	}
-	var participants []string
 	for _, p := range []map[string]any{
 		{"identity": "alice"},
-		{"address": "+15550100", "proxy_address": "+15550199"},
-		{"address": "whatsapp:+15550100", "proxy_address": "whatsapp:+15550199"},
+		{"address": storyPhone, "proxy_address": storyNumber},
+		{"address": "whatsapp:" + storyPhone, "proxy_address": "whatsapp:" + storyNumber},
 	} {
-		added, err := do("conversation.add-participant", ch.Sid, p)
-		if err != nil {
+		if _, err := do("conversation.add-participant", ch.Sid, p); err != nil {
 			return err
 		}
-		participants = append(participants, added.Sid)
 	}
-	return t.talk(ctx, ch.Sid, participants)
+	if err := t.talk(ctx, ch.Sid); err != nil {
+		return err
+	}
+	if _, err := do("address.create", "", map[string]any{"type": "sms", "address": storyNumber, "auto_creation": map[string]any{"enabled": true}}); err != nil {
+		return err
+	}
+	return errors.Join(t.hear(ctx, storyPhone, "When does it come?"), t.hear(ctx, storyStranger, "Do you have it in blue?"))
+}
+
+// hear has an SMS come from outside, as a carrier hands it over: twice.
+func (t *teller) hear(ctx context.Context, from, text string) error {
+	data, err := json.Marshal(map[string]any{"id": "sms from " + from, "from": from, "to": []string{storyNumber}, "body": text})
+	for range 2 {
+		if err == nil {
+			err = t.client.Report(ctx, "loopback", "inbound", data)
+		}
+	}
+	return err
 }
 
 // messagingService makes one for the account that the engine works on by
 // default, which the conversation tells.
 func (t *teller) messagingService(ctx context.Context) (string, error) {
-	mg, err := t.do(ctx, false, "account.add-messaging-service", "", map[string]any{"friendly_name": "Numbers", "senders": []string{"+15550199", "whatsapp:+15550199"}})
+	mg, err := t.do(ctx, false, "account.add-messaging-service", "", map[string]any{"friendly_name": "Numbers", "senders": []string{storyNumber, "whatsapp:" + storyNumber}})
 	return mg.Sid, err
 }
 
-func (t *teller) talk(ctx context.Context, ch string, participants []string) error {
+func (t *teller) talk(ctx context.Context, ch string) error {
 	for n := range storyMessages {
-		added, err := t.do(ctx, n%2 == 1, "conversation.add-message", ch, map[string]any{"author": "alice", "body": fmt.Sprintf("message %d", n)})
-		if err != nil {
+		if _, err := t.do(ctx, n%2 == 1, "conversation.add-message", ch, map[string]any{"author": "alice", "body": fmt.Sprintf("message %d", n)}); err != nil {
 			return err
-		}
-		if n > 0 {
-			continue
-		}
-		for _, report := range []struct{ participant, status string }{
-			{participants[1], "delivered"}, {participants[1], "sent"}, {participants[1], "delivered"}, {participants[2], "read"},
-		} {
-			if _, err := t.do(ctx, false, "conversation.record-delivery", ch, map[string]any{
-				"message": added.Sid, "participant": report.participant, "status": report.status,
-			}); err != nil {
-				return err
-			}
 		}
 	}
 	return nil

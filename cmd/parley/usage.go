@@ -34,6 +34,7 @@ var parts = []struct{ part, name, note string }{
 	{"metrics", "metrics", "metrics.db can be computed again"},
 	{"broker", "bus", "commands not handled yet, dead letters, published events"},
 	{"media", "media", ""},
+	{"reactors", "reactors", "what is to be done outside, and what was"},
 	{"other", "", "account, secrets and whatever else is there"},
 }
 

@@ -3,6 +3,7 @@ package bus
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -67,6 +68,28 @@ func (c *Client) Call(ctx context.Context, command engine.Command) (engine.Outco
 		return engine.Outcome{}, fmt.Errorf("call %s: %w", command.Type, err)
 	}
 	return parseReply(m.Data)
+}
+
+// Report hands over what came back to a channel adapter, a carrier.Inbound or a
+// carrier.Status as JSON. It is durable when Report returns nil. Errors are those of
+// Call; what was handed over twice counts once.
+func (c *Client) Report(ctx context.Context, adapter, kind string, data []byte) error {
+	m, err := c.nc.RequestWithContext(ctx, prefixChannels+adapter+"."+kind, data)
+	if errors.Is(err, nats.ErrNoResponders) {
+		return ErrNoEngine
+	}
+	if err != nil {
+		return fmt.Errorf("report to %s: %w", adapter, err)
+	}
+	var reply Reply
+	if err := json.Unmarshal(m.Data, &reply); err != nil {
+		return fmt.Errorf("report to %s: %w", adapter, err)
+	}
+	if reply.OK {
+		return nil
+	}
+	_, err = reply.result()
+	return err
 }
 
 // Post makes the command durable and returns. It will be carried out once an

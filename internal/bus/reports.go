@@ -13,7 +13,9 @@ import (
 // SubjectChannels is where carriers that speak NATS hand over what comes back, as
 // requests: parley.channels.<adapter>.inbound and parley.channels.<adapter>.status. The
 // reply comes when it is durable.
-const SubjectChannels = "parley.channels.*.*"
+const SubjectChannels = prefixChannels + "*.*"
+
+const prefixChannels = "parley.channels."
 
 // TakeReport keeps a report. Its errors are *engine.Failure; any other counts as
 // internal.

@@ -153,7 +153,7 @@ func (v *Channels) taker(a Adapter) func(context.Context, carrier.Report) error 
 			return err
 		}
 		job.After = r.After
-		return v.in.Put(job)
+		return v.in.Put(nil, job)
 	}
 }
 

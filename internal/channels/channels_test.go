@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/parley-engine/parley/domain/address"
 	"github.com/parley-engine/parley/domain/conversation"
@@ -320,4 +323,36 @@ func TestWhatCannotBeAReportIsRefused(t *testing.T) {
 			require.Empty(t, entries, "and leaves no trace")
 		})
 	})
+}
+
+// A process is killed when the carrier has taken a message, and before that is noted.
+func TestAMessageWhoseSendingWasCutOffIsNotSentAgain(t *testing.T) {
+	for name, idempotent := range map[string]bool{"recognised by the gateway": true, "not recognised": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, loopback.Config{Delay: "1m"})
+				w.carrier.idempotent = idempotent
+				sid := w.conversation(outside(ada, ours))
+				w.run(time.Second, func(*channels.Channels) { w.do("", sid, conversation.AddMessage{Body: "b"}) })
+				forget(t, filepath.Join(w.dir, "out.db"))
+				w.run(10*time.Minute, func(c *channels.Channels) {
+					time.Sleep(time.Minute)
+					entries, err := c.Out.Entries(reactor.Selection{})
+					require.NoError(t, err)
+					require.Equal(t, "not sent again: it is sent", entries[0].Note)
+				})
+				require.Len(t, w.carrier.sent, 1)
+				require.Contains(t, w.told(sid), "delivered")
+			})
+		})
+	}
+}
+
+// forget leaves the jobs of a queue as a kill in the middle of an attempt does.
+func forget(t *testing.T, path string) {
+	t.Helper()
+	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
+	require.NoError(t, err)
+	require.NoError(t, sqlitex.ExecuteTransient(conn, `UPDATE job SET state = 'pending', begun = 1, head = 1`, nil))
+	require.NoError(t, conn.Close())
 }

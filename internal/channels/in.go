@@ -122,7 +122,7 @@ var errNotKnown = errors.New("no message with this id was sent")
 // record records a status (reference 4.5).
 func (v *Channels) record(ctx context.Context, a Adapter, key string, r recording) (reactor.Note, error) {
 	if r.Ref.Conversation == "" {
-		found, err := v.Out.Link(linkKey(a, r.ID))
+		found, err := v.In.Link(linkKey(a, r.ID))
 		if err != nil {
 			return reactor.Note{}, err
 		}

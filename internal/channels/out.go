@@ -145,7 +145,7 @@ func (v *Channels) send(ctx context.Context, w reactor.Work) (reactor.Note, erro
 	if err == nil {
 		sent, err = a.Carrier.Send(ctx, m)
 	}
-	return v.sent(ctx, a, s, sent, err)
+	return v.sent(a, s, sent, err)
 }
 
 func unknown(err error) error {
@@ -153,13 +153,13 @@ func unknown(err error) error {
 }
 
 // sent decides what an attempt to send means.
-func (v *Channels) sent(ctx context.Context, a Adapter, s sending, sent carrier.Sent, err error) (reactor.Note, error) {
+func (v *Channels) sent(a Adapter, s sending, sent carrier.Sent, err error) (reactor.Note, error) {
 	var no *carrier.Refused
 	var later *carrier.Later
 	switch {
 	case errors.As(err, &no):
 		status := carrier.Status{Status: events.DeliveryFailed, ErrorCode: no.Code}
-		return reactor.Note{Text: no.Error()}, v.report(ctx, a, s, "", status)
+		return reactor.Note{Text: no.Error()}, v.report(a, s, "", status)
 	case errors.As(err, &later):
 		return reactor.Note{}, &reactor.Later{After: later.After, Reason: err}
 	case errors.Is(err, carrier.ErrUnknown) && !a.Carrier.Idempotent():
@@ -167,18 +167,18 @@ func (v *Channels) sent(ctx context.Context, a Adapter, s sending, sent carrier.
 	case err != nil:
 		return reactor.Note{}, err
 	}
-	if err := v.report(ctx, a, s, sent.ID, carrier.Status{Status: sent.Status}); err != nil {
+	if err := v.report(a, s, sent.ID, carrier.Status{Status: sent.Status}); err != nil {
 		if a.Carrier.Idempotent() {
 			return reactor.Note{}, err
 		}
 		return reactor.Note{}, unknown(err)
 	}
-	ref, err := json.Marshal(reference{s.Conversation, s.Message, s.Recipients})
-	return reactor.Note{Text: fmt.Sprintf("%s %s", sent.Status, sent.ID), Links: map[string]string{linkKey(a, sent.ID): string(ref)}}, err
+	return reactor.Note{Text: fmt.Sprintf("%s %s", sent.Status, sent.ID)}, nil
 }
 
-// report has the status of each recipient's copy recorded.
-func (v *Channels) report(_ context.Context, a Adapter, s sending, id string, status carrier.Status) error {
+// report has the status of each recipient's copy recorded, and the gateway's id of the
+// message, if it has one, found again when the next status comes.
+func (v *Channels) report(a Adapter, s sending, id string, status carrier.Status) error {
 	var jobs []reactor.Job
 	for _, r := range s.Recipients {
 		job, err := recording{Ref: reference{s.Conversation, s.Message, nil}, To: r.Participant, ID: id, Status: status}.job(a)
@@ -187,7 +187,11 @@ func (v *Channels) report(_ context.Context, a Adapter, s sending, id string, st
 		}
 		jobs = append(jobs, job)
 	}
-	return v.in.Put(jobs...)
+	ref, err := json.Marshal(reference{s.Conversation, s.Message, s.Recipients})
+	if err != nil || id == "" {
+		return errors.Join(err, v.in.Put(nil, jobs...))
+	}
+	return v.in.Put(map[string]string{linkKey(a, id): string(ref)}, jobs...)
 }
 
 // Limits of what goes out (reference 4.2).

@@ -16,10 +16,16 @@ type located struct {
 	since    events.Position // the cursor before
 }
 
-// Put adds jobs that no event led to. One whose key is known is left as it is. They
-// are durable when it returns.
-func (q *Queue) Put(jobs ...Job) error {
+// Put adds jobs that no event led to, together with links, which Link finds again. A
+// job whose key is known is left as it is, a link replaced. All is durable when it
+// returns, or nothing.
+func (q *Queue) Put(links map[string]string, jobs ...Job) error {
 	return q.write(func(conn *sqlite.Conn) error {
+		for key, value := range links {
+			if err := link(conn, key, value, q.now()); err != nil {
+				return err
+			}
+		}
 		for _, j := range jobs {
 			if err := q.insert(conn, j, "", ""); err != nil {
 				return err
@@ -120,18 +126,12 @@ type result struct {
 	due     time.Time // of the next attempt; only when pending
 	note    string    // what was said
 	problem string    // empty: it is done
-	links   map[string]string
 }
 
 // settle notes what came of an attempt, and lets the next job of the order have its
 // turn when this one is through. A job that somebody discarded meanwhile stays so.
 func (q *Queue) settle(w Work, r result) error {
 	return q.write(func(conn *sqlite.Conn) error {
-		for key, value := range r.links {
-			if err := link(conn, key, value, r.at); err != nil {
-				return err
-			}
-		}
 		if err := sqlitex.Execute(conn, `INSERT INTO attempt (job, at, took, note, problem) VALUES (?, ?, ?, ?, ?)`, &sqlitex.ExecOptions{
 			Args: []any{w.Seq, r.at.UnixMicro(), r.took.Microseconds(), r.note, r.problem},
 		}); err != nil {
@@ -164,7 +164,7 @@ func link(conn *sqlite.Conn, key, value string, at time.Time) error {
 	return sqlitex.Execute(conn, `INSERT OR REPLACE INTO link VALUES (?, ?, ?)`, &sqlitex.ExecOptions{Args: []any{key, value, at.UnixMicro()}})
 }
 
-// Link returns what an attempt left under a key; empty: nothing.
+// Link returns what was put under a key; empty: nothing, or too long ago.
 func (q *Queue) Link(key string) (value string, err error) {
 	err = q.read(func(conn *sqlite.Conn) error {
 		return sqlitex.Execute(conn, `SELECT value FROM link WHERE key = ?`, &sqlitex.ExecOptions{

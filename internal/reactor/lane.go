@@ -129,7 +129,7 @@ func (r *Reactor) attempt(ctx context.Context, w Work) {
 // judge decides what an attempt means for its job.
 func (r *Reactor) judge(w Work, note Note, err error) result {
 	now := r.queue.now()
-	res := result{state: Done, note: note.Text, links: note.Links, due: now}
+	res := result{state: Done, note: note.Text, due: now}
 	if err == nil {
 		return res
 	}

@@ -24,8 +24,7 @@ type Do func(ctx context.Context, w Work) (Note, error)
 
 // Note is what an attempt leaves behind.
 type Note struct {
-	Text  string            // for people; no bodies, no secrets
-	Links map[string]string // found again by Queue.Link, in the transaction that notes the attempt
+	Text string // for people; no bodies, no secrets
 }
 
 // Stop says that a job is not to be attempted again: it is parked.
@@ -109,9 +108,9 @@ func New(queue *Queue, log store.LogReader, react React, do Do, o *Options) *Rea
 	return r
 }
 
-// Put adds jobs and has them attempted. They are durable when it returns.
-func (r *Reactor) Put(jobs ...Job) error {
-	if err := r.queue.Put(jobs...); err != nil {
+// Put is Queue.Put; the jobs are attempted at once.
+func (r *Reactor) Put(links map[string]string, jobs ...Job) error {
+	if err := r.queue.Put(links, jobs...); err != nil {
 		return err
 	}
 	for _, j := range jobs {

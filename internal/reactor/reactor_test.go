@@ -72,7 +72,7 @@ func (b *bench) do(ctx context.Context, w reactor.Work) (reactor.Note, error) {
 		return reactor.Note{}, errRefused
 	}
 	b.did = append(b.did, w.Key)
-	return reactor.Note{Text: "ok", Links: map[string]string{"link " + w.Key: w.About}}, nil
+	return reactor.Note{Text: "ok"}, nil
 }
 
 // run works for a while, as one process would.
@@ -215,15 +215,15 @@ func TestACutOffAttemptIsKnown(t *testing.T) {
 		b := newBench(t)
 		q, err := reactor.OpenQueue(b.path, reactor.Full, nil)
 		require.NoError(t, err)
-		require.NoError(t, q.Put(reactor.Job{Key: "k", Target: "a", Order: "1", Data: []byte{}}, reactor.Job{Key: "k", Target: "b", Order: "2", Data: []byte{}}))
+		require.NoError(t, q.Put(map[string]string{"link": "value"}, reactor.Job{Key: "k", Target: "a", Order: "1", Data: []byte{}}, reactor.Job{Key: "k", Target: "b", Order: "2", Data: []byte{}}))
 		require.NoError(t, q.Begun("k"))
 		require.NoError(t, q.Close())
 		b.run(time.Second, &reactor.Options{Marked: true}, nil)
 		require.Equal(t, []string{"interrupted", "k"}, b.done(), "the same key is one job")
 		b.run(time.Second, &reactor.Options{Marked: true}, func(q *reactor.Queue) {
-			value, err := q.Link("link k")
+			value, err := q.Link("link")
 			require.NoError(t, err)
-			require.Empty(t, value, "About was empty")
+			require.Equal(t, "value", value)
 		})
 	})
 }
@@ -243,7 +243,10 @@ func TestALogThatEndsBeforeTheCursorLeadsToNothing(t *testing.T) {
 func TestWhatIsDoneIsForgottenAfterAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.run(time.Second, nil, func(*reactor.Queue) { b.happen("a 1 one") })
+		b.run(time.Second, nil, func(q *reactor.Queue) {
+			b.happen("a 1 one")
+			require.NoError(t, q.Put(map[string]string{"link one": "value"}))
+		})
 		b.run(15*time.Minute, &reactor.Options{Keep: time.Minute}, func(q *reactor.Queue) {
 			time.Sleep(11 * time.Minute)
 			entries, err := q.Entries(reactor.Selection{})
