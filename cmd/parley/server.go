@@ -28,7 +28,9 @@ import (
 	"github.com/parley-engine/parley/internal/collector"
 	"github.com/parley-engine/parley/internal/engine"
 	"github.com/parley-engine/parley/internal/httpapi/rest"
+	"github.com/parley-engine/parley/internal/reactor"
 	"github.com/parley-engine/parley/internal/snapshots"
+	"github.com/parley-engine/parley/internal/webhooks"
 	"github.com/parley-engine/parley/projections"
 	"github.com/parley-engine/parley/store"
 	"github.com/parley-engine/parley/timers"
@@ -56,6 +58,9 @@ type server struct {
 	conn      *nats.Conn
 	leases    *lease.Leases // nil: this server is alone with its broker
 	bus       *bus.Bus
+	told      *reactor.Queue // calls of webhooks that are to be made, and were
+	hooks     *webhooks.Hooks
+	teller    *reactor.Reactor
 	files     *blob.Store
 	fresh     *rest.Freshness
 	collector *collector.Collector
@@ -94,6 +99,9 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 		return nil, err
 	}
 	if err := v.openBus(ctx); err != nil {
+		return nil, err
+	}
+	if err := v.openHooks(ctx); err != nil {
 		return nil, err
 	}
 	if err := v.openHTTP(); err != nil {
@@ -223,7 +231,8 @@ func (v *server) announce(out io.Writer) error {
 
 // run works until the context ends or a part fails, then stops the parts in
 // this order: bus (commands in flight finish), rebuilds and drift check, engine, timers, read models and
-// event publisher (they reach the head first), EventStoreDB's clients, HTTP.
+// event publisher (they reach the head first), webhooks (calls under way end, what
+// was not told is told after the next start), EventStoreDB's clients, HTTP.
 // close follows.
 func (v *server) run(ctx context.Context) error {
 	group, failed := errgroup.WithContext(ctx)
@@ -248,6 +257,7 @@ func (v *server) run(ctx context.Context) error {
 	stopFollow := begun("timers", v.followTimers)
 	stopTimers := begun("timers", v.alone("timers", v.runTimers))
 	stopPublisher := begun("event publisher", v.alone("events", v.publishEvents))
+	stopHooks := begun("webhooks", v.alone("webhooks", v.teller.Run))
 	stopCollector := begun("collector", v.alone("collector", v.collector.Run))
 	stopTasks := begun("tasks", v.runTasks)
 	stopDrift := begun("drift check", v.watchDrift)
@@ -268,6 +278,7 @@ func (v *server) run(ctx context.Context) error {
 	stopHearing()
 	v.settle(patience)
 	stopPublisher()
+	stopHooks()
 	stopModels()
 	stopWatch()
 	stopESDB()
@@ -353,6 +364,9 @@ func (v *server) close() error {
 	}
 	if v.broker != nil {
 		v.broker.Stop()
+	}
+	if v.told != nil {
+		errs = append(errs, v.told.Close())
 	}
 	if v.models != nil {
 		errs = append(errs, v.models.Close())
