@@ -9,6 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/internal/bus"
 	"github.com/parley-engine/parley/internal/channels"
 	"github.com/parley-engine/parley/internal/channels/carrier"
@@ -16,6 +19,7 @@ import (
 	"github.com/parley-engine/parley/internal/engine"
 	"github.com/parley-engine/parley/internal/httpapi/rest"
 	"github.com/parley-engine/parley/internal/reactor"
+	"github.com/parley-engine/parley/internal/webhooks"
 )
 
 // Files of the queues.
@@ -67,11 +71,43 @@ func (v *server) openChannels(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	mark, err := v.positionMark("channels")
+	if err != nil {
+		return err
+	}
 	v.channels = channels.New(channels.Config{
 		Engine: v.engine, Log: v.followed(), Streams: v.store, Out: out, In: in, Adapters: adapters, Routing: file.Routing(), Account: v.account,
-		FileURL: fileURL, StatusURL: v.statusURL, Logger: v.log,
+		FileURL: fileURL, StatusURL: v.statusURL, Before: v.beforeChannel, Mark: mark, Logger: v.log,
+		Observe: carrierMetrics(v.registry),
 	})
 	return v.channels.Prepare(ctx)
+}
+
+// beforeChannel lets webhooks change or refuse what comes from outside; with a message,
+// that it begins a conversation.
+func (v *server) beforeChannel(ctx context.Context, c engine.Command, begins *carrier.Inbound) (engine.Command, error) {
+	if begins == nil {
+		return v.hooks.Before(ctx, c)
+	}
+	return v.hooks.BeforeArrival(ctx, c, webhooks.Arrival{Body: begins.Body, Binding: events.Binding{
+		Type: events.AddressType(begins.From), Address: begins.From, ProxyAddress: begins.To[0],
+	}})
+}
+
+// carrierMetrics counts attempts to send, and to make something of what came.
+func carrierMetrics(r prometheus.Registerer) func(direction string, s reactor.State, took time.Duration) {
+	attempts := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "parley_channel_attempts_total", Help: "Attempts to send messages (out) and to take in what carriers handed over (in), by what came of them: done, pending (again later) or parked.",
+	}, []string{"direction", "result"})
+	r.MustRegister(attempts)
+	for _, direction := range []string{"out", "in"} {
+		for _, s := range []reactor.State{reactor.Done, reactor.Pending, reactor.Parked} {
+			attempts.WithLabelValues(direction, string(s)) // so that it is there before the first one
+		}
+	}
+	return func(direction string, s reactor.State, _ time.Duration) {
+		attempts.WithLabelValues(direction, string(s)).Inc()
+	}
 }
 
 // fileURL makes addresses of files that carriers can fetch.

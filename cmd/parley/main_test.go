@@ -46,6 +46,9 @@ const raceSetting = "atexit_sleep_ms=10"
 //	untilmetric REGEXP       wait until the server's metrics match
 //	alter GLOB SQL           change databases
 //	append STREAM TYPE DATA  write an event that no command led to
+//	freeport NAME            put an address into $NAME that nobody listens on
+//	untillistens ADDRESS     wait until somebody listens on the address
+//	hooked STATUS USER SECRET PATH FORM  POST a form that webhooks hear of
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
@@ -62,7 +65,7 @@ func TestScripts(t *testing.T) {
 			"serve": scriptServe, "stopserver": scriptStop, "killserver": scriptKill,
 			"exits": scriptExits, "until": scriptUntil, "untilexits": scriptUntilExits, "keep": scriptKeep,
 			"natspub": scriptPublish, "occupy": scriptOccupy, "cut": scriptCut, "zero": scriptZero, "alter": scriptAlter, "untilmetric": scriptUntilMetric, "append": scriptAppend,
-			"rest": scriptREST, "keepfile": scriptKeepFile, "certificate": scriptCertificate,
+			"rest": scriptREST, "hooked": scriptHooked, "freeport": scriptFreePort, "untillistens": scriptUntilListens, "keepfile": scriptKeepFile, "certificate": scriptCertificate,
 		},
 	})
 }

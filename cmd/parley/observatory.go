@@ -11,6 +11,7 @@ import (
 
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/internal/bus"
+	"github.com/parley-engine/parley/internal/reactor"
 )
 
 // observatory measures, when somebody scrapes, what is worth an alert and is nobody's
@@ -21,6 +22,7 @@ type observatory struct {
 	mu         sync.Mutex
 	projection delay
 	outbox     delay
+	telling    delay
 }
 
 // delay is for how long something has stood still behind the log's head, as far as
@@ -46,11 +48,13 @@ var (
 	rebuildPaused   = described("parley_rebuild_paused", "1 while a rebuild is paused or waits for resume.")
 	rebuildEvents   = described("parley_rebuild_events", "Events that the rebuild has applied; 0 without one.")
 	outboxStalled   = described("parley_events_stalled_seconds", "How long publishing events has stood still behind the head, on the node that publishes, as far as scrapes have seen.")
+	tellingStalled  = described("parley_webhook_stalled_seconds", "How long telling webhooks has stood still behind the head, on the node that does it, as far as scrapes have seen.")
+	webhookJobs     = prometheus.NewDesc("parley_webhook_jobs", "Calls of webhooks that this node keeps, by state.", []string{"state"}, nil)
 	deadLetters     = described("parley_dead_letters", "Dead letters.")
 	deadLetterOld   = described("parley_dead_letter_oldest_seconds", "Age of the oldest dead letter; 0 without any.")
 	logBytes        = described("parley_log_bytes", "Size of the log's file; not there where the log is in a database.")
 	diskFree        = described("parley_disk_free_bytes", "Space that is free where the data folder is; not there where the system does not tell.")
-	observatoryList = []*prometheus.Desc{stalled, rebuildRunning, rebuildPaused, rebuildEvents, outboxStalled, deadLetters, deadLetterOld, logBytes, diskFree}
+	observatoryList = []*prometheus.Desc{stalled, rebuildRunning, rebuildPaused, rebuildEvents, outboxStalled, tellingStalled, webhookJobs, deadLetters, deadLetterOld, logBytes, diskFree}
 )
 
 // Describe implements prometheus.Collector.
@@ -70,6 +74,7 @@ func (o *observatory) Collect(to chan<- prometheus.Metric) {
 	o.positions(tell)
 	o.rebuild(tell)
 	o.letters(tell)
+	o.calls(to)
 	if info, err := os.Stat(o.server.folder.log()); err == nil {
 		tell(logBytes, float64(info.Size()))
 	}
@@ -88,6 +93,9 @@ func (o *observatory) positions(tell func(*prometheus.Desc, float64)) {
 	if publisher := o.server.publisher.Load(); publisher != nil {
 		tell(outboxStalled, o.outbox.seconds(publisher.Position(), head, now))
 	}
+	if at := o.server.teller.Position(); !at.IsZero() {
+		tell(tellingStalled, o.telling.seconds(at, head, now))
+	}
 }
 
 func (o *observatory) rebuild(tell func(*prometheus.Desc, float64)) {
@@ -105,6 +113,17 @@ func (o *observatory) rebuild(tell func(*prometheus.Desc, float64)) {
 	tell(rebuildRunning, running)
 	tell(rebuildPaused, paused)
 	tell(rebuildEvents, applied)
+}
+
+// calls counts the calls of webhooks.
+func (o *observatory) calls(to chan<- prometheus.Metric) {
+	counts, err := o.server.told.Counts()
+	if err != nil {
+		return
+	}
+	for _, state := range []reactor.State{reactor.Pending, reactor.Parked, reactor.Done, reactor.Discarded} {
+		to <- prometheus.MustNewConstMetric(webhookJobs, prometheus.GaugeValue, float64(counts[state]), string(state))
+	}
 }
 
 func (o *observatory) letters(tell func(*prometheus.Desc, float64)) {

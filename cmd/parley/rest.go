@@ -32,7 +32,7 @@ func (v *server) rest() (http.Handler, error) {
 		Engine: v.engine, Models: v.models.Queries, Wait: v.models.Wait, Stamp: v.models.Stamp, Log: v.store, Fresh: v.fresh,
 		Files: files{v.files}, URLKey: urlKey, PublicURL: v.settings.publicURL,
 		Actions:  ratelimit.New(v.settings.actions, max(1, int(v.settings.actions)), limitedKeys),
-		MaxMedia: v.settings.maxMedia, Logger: v.log,
+		MaxMedia: v.settings.maxMedia, Before: v.hooks.Before, Logger: v.log,
 	}), nil
 }
 

@@ -22,6 +22,37 @@ import (
 // answers is standard output. A word behind the path is the form of a POST.
 func scriptREST(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, len(args) == 4 || len(args) == 5, "rest status user secret path [form]")
+	askREST(ts, args, nil)
+}
+
+// scriptHooked is scriptREST for a write that webhooks hear of.
+func scriptHooked(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) == 5, "hooked status user secret path form")
+	askREST(ts, args, http.Header{"X-Twilio-Webhook-Enabled": {"true"}})
+}
+
+// scriptFreePort puts an address into a variable that nobody listens on.
+func scriptFreePort(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) == 1, "freeport NAME")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Setenv(args[0], l.Addr().String())
+	ts.Check(l.Close())
+}
+
+// scriptUntilListens waits until somebody listens on an address.
+func scriptUntilListens(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) == 1, "untillistens ADDRESS")
+	ts.Check(eventually(args[0]+" is listened on", func() (bool, error) {
+		conn, err := net.Dial("tcp", args[0])
+		if err != nil {
+			return false, nil //nolint:nilerr // not yet
+		}
+		return true, conn.Close()
+	}))
+}
+
+func askREST(ts *testscript.TestScript, args []string, header http.Header) {
 	e, err := dataOf(ts).running()
 	ts.Check(err)
 	r, err := http.NewRequest(http.MethodGet, e.HTTP+args[3], nil)
@@ -29,6 +60,9 @@ func scriptREST(ts *testscript.TestScript, neg bool, args []string) {
 		r, err = http.NewRequest(http.MethodPost, e.HTTP+args[3], strings.NewReader(args[4]))
 	}
 	ts.Check(err)
+	for name, values := range header {
+		r.Header[name] = values
+	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.SetBasicAuth(args[1], args[2])
 	client, err := e.client()

@@ -16,6 +16,7 @@ import (
 	"github.com/parley-engine/parley/domain/conversation"
 	"github.com/parley-engine/parley/domain/media"
 	"github.com/parley-engine/parley/internal/bus/broker"
+	"github.com/parley-engine/parley/internal/reactor/guard"
 	"github.com/parley-engine/parley/projections"
 )
 
@@ -49,7 +50,9 @@ type settings struct {
 	actions         float64 // writes a second, per service and per conversation; 0: no limit
 	maxMedia        int64   // bytes of an upload
 
-	channels string // file of channel adapters; empty: the simulated carrier alone
+	channels        string   // file of channel adapters; empty: the simulated carrier alone
+	webhookAttempts int      // until a call is parked
+	webhookAllow    []string // addresses and networks that webhooks may call though they are not public
 
 	keepFormer time.Duration // the generation that a rebuild replaced
 	onPoison   string        // stop or quarantine
@@ -74,7 +77,7 @@ The chosen addresses are printed and written to endpoints.json in the folder.
 SIGTERM drains and exits with 0; a second signal ends at once.
 
 With OTEL_EXPORTER_OTLP_ENDPOINT set, commands of the bus are traced to that collector.`,
-		Example: "  parley serve --data ./data\n  parley serve --data ./data --http 127.0.0.1:8080 --nats 127.0.0.1:4222\n  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 parley serve --data ./data",
+		Example: "  parley serve --data ./data\n  parley serve --data ./data --http 127.0.0.1:8080 --nats 127.0.0.1:4222\n  parley serve --data ./data --webhook-allow 127.0.0.0/8\n  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 parley serve --data ./data",
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := s.check(level); err != nil {
@@ -110,6 +113,8 @@ With OTEL_EXPORTER_OTLP_ENDPOINT set, commands of the bus are traced to that col
 	f.DurationVar(&s.minClosed, "min-closed-timer", conversation.DefaultLimits.MinClosedTimer, "shortest Closed timer that clients may set")
 	f.BoolVar(&s.groupMMS, "group-mms", false, "allow native group MMS")
 	f.StringVar(&s.channels, "channels", "", "file that says who carries messages outside (default: a simulated carrier; see docs/channels.md)")
+	f.IntVar(&s.webhookAttempts, "webhook-attempts", 10, "how often a webhook is called, later and later, until its call is parked; 1 is once, as Twilio does")
+	f.StringArrayVar(&s.webhookAllow, "webhook-allow", nil, "address or network, as in 127.0.0.0/8, that webhooks may call though it is not public; repeatable")
 	f.DurationVar(&s.keepFormer, "keep-former", time.Hour, "how long the generation that a rebuild replaced is kept caught up for a rollback")
 	f.StringVar(&s.onPoison, "on-poison", string(projections.Quarantine), "what an event that the read models cannot apply does: quarantine parks its stream, stop stops them all")
 	f.DurationVar(&s.driftCheck, "drift-check", 10*time.Second, "compare one conversation's rows with its events this often; 0 = never")
@@ -149,6 +154,12 @@ func (s *settings) check(level string) error {
 	}
 	if s.actions < 0 || s.maxMedia <= 0 || s.maxMedia > media.MaxSize {
 		problems = append(problems, fmt.Errorf("--actions-per-second must not be below zero, --max-media is 1 to %d", media.MaxSize))
+	}
+	if _, err := guard.ParseAllow(s.webhookAllow); err != nil {
+		problems = append(problems, fmt.Errorf("--webhook-allow %w", err))
+	}
+	if s.webhookAttempts < 1 {
+		problems = append(problems, errors.New("--webhook-attempts must be above zero"))
 	}
 	if s.syncInterval < 0 {
 		problems = append(problems, errors.New("--sync-interval must not be below zero"))

@@ -32,6 +32,7 @@ import (
 	"github.com/parley-engine/parley/internal/httpapi/rest"
 	"github.com/parley-engine/parley/internal/reactor"
 	"github.com/parley-engine/parley/internal/snapshots"
+	"github.com/parley-engine/parley/internal/webhooks"
 	"github.com/parley-engine/parley/projections"
 	"github.com/parley-engine/parley/store"
 	"github.com/parley-engine/parley/timers"
@@ -59,6 +60,9 @@ type server struct {
 	conn      *nats.Conn
 	leases    *lease.Leases // nil: this server is alone with its broker
 	bus       *bus.Bus
+	told      *reactor.Queue // calls of webhooks that are to be made, and were
+	hooks     *webhooks.Hooks
+	teller    *reactor.Reactor
 	files     *blob.Store
 	queues    []*reactor.Queue
 	channels  *channels.Channels
@@ -102,6 +106,9 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 		return nil, err
 	}
 	if err := v.openChannels(ctx); err != nil {
+		return nil, err
+	}
+	if err := v.openHooks(ctx); err != nil {
 		return nil, err
 	}
 	if err := v.openHTTP(); err != nil {
@@ -230,8 +237,10 @@ func (v *server) announce(out io.Writer) error {
 }
 
 // run works until the context ends or a part fails, then stops the parts in
-// this order: bus (commands in flight finish), channels (attempts under way finish), rebuilds and drift check, engine, timers, read models and
-// event publisher (they reach the head first), EventStoreDB's clients, HTTP.
+// this order: bus (commands in flight finish), channels (attempts under way finish),
+// rebuilds and drift check, engine, timers, read models and event publisher (they reach
+// the head first), webhooks (calls under way end, what was not told is told after the
+// next start), EventStoreDB's clients, HTTP.
 // close follows.
 func (v *server) run(ctx context.Context) error {
 	group, failed := errgroup.WithContext(ctx)
@@ -259,6 +268,7 @@ func (v *server) run(ctx context.Context) error {
 	stopOut := begun("channels out", v.alone("channels", v.channels.RunOut))
 	stopIn := begun("channels in", v.channels.RunIn)
 	stopReports := begun("reports of carriers", v.takeReports)
+	stopHooks := begun("webhooks", v.alone("webhooks", v.teller.Run))
 	stopCollector := begun("collector", v.alone("collector", v.collector.Run))
 	stopTasks := begun("tasks", v.runTasks)
 	stopDrift := begun("drift check", v.watchDrift)
@@ -282,6 +292,7 @@ func (v *server) run(ctx context.Context) error {
 	stopHearing()
 	v.settle(patience)
 	stopPublisher()
+	stopHooks()
 	stopModels()
 	stopWatch()
 	stopESDB()

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/parley-engine/parley/events"
 )
 
 // BucketCheckpoints is the key-value bucket of checkpoints that live on the
@@ -14,6 +17,44 @@ import (
 const BucketCheckpoints = "PARLEY_CHECKPOINTS"
 
 const keyEvents = "events"
+
+// PositionMark is a position of the log that processes share, beside the event
+// stream's. It is safe for concurrent use; the last one saved is the one loaded.
+type PositionMark struct {
+	bucket bucketCheckpoint
+	key    string
+}
+
+// NewPositionMark returns the mark of a name, as in webhooks.
+func NewPositionMark(conn *nats.Conn, name string) (*PositionMark, error) {
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return nil, fmt.Errorf("mark %s: %w", name, err)
+	}
+	return &PositionMark{bucketCheckpoint{js}, "position." + name}, nil
+}
+
+// Load returns the last position saved; zero: none was.
+func (m *PositionMark) Load(ctx context.Context) (at events.Position, err error) {
+	bucket, err := m.bucket.bucket(ctx)
+	if err != nil {
+		return at, err
+	}
+	entry, err := bucket.Get(ctx, m.key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return at, nil
+	}
+	if err != nil {
+		return at, err
+	}
+	return events.ParsePosition(string(entry.Value()))
+}
+
+// Save keeps the position.
+func (m *PositionMark) Save(ctx context.Context, at events.Position) error {
+	_, err := m.bucket.js.Publish(ctx, "$KV."+BucketCheckpoints+"."+m.key, []byte(at.String()))
+	return err
+}
 
 // bucketCheckpoint keeps the mark beside the event stream, so that both are
 // lost together or not at all.

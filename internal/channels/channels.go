@@ -42,8 +42,8 @@ type Config struct {
 	// Account is the account of adapters that have none.
 	Account string
 	// Before lets webhooks change or refuse what comes from outside (reference 8.5);
-	// nil: there are none. A body is that of the first message of a new conversation.
-	Before func(ctx context.Context, c engine.Command, body string) (engine.Command, error)
+	// nil: there are none. With a message, the command begins a conversation for it.
+	Before func(ctx context.Context, c engine.Command, begins *carrier.Inbound) (engine.Command, error)
 	// FileURL returns an address to fetch a file from, valid for hours; nil: files
 	// cannot be sent.
 	FileURL func(media, service string) string

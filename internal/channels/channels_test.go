@@ -256,7 +256,11 @@ func TestAWebhookCanRefuseWhatComesFromOutside(t *testing.T) {
 		w := newWorld(t, loopback.Config{})
 		w.autocreate(ours, address.AutoCreationPatch{})
 		var asked []string
-		w.before = func(_ context.Context, c engine.Command, body string) (engine.Command, error) {
+		w.before = func(_ context.Context, c engine.Command, begins *carrier.Inbound) (engine.Command, error) {
+			body := ""
+			if begins != nil {
+				body = begins.Body
+			}
 			asked = append(asked, c.Type+" "+body)
 			switch fields := c.Fields.(type) {
 			case conversation.CreateWithParticipants:

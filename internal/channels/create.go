@@ -34,13 +34,17 @@ func (v *Channels) autocreate(ctx context.Context, a Adapter, m carrier.Inbound,
 	if err != nil || !auto.Enabled {
 		return engine.Route{}, reactor.Note{Text: "ignored: no conversation, and no autocreation for " + to}, err
 	}
+	place, err := v.Engine.Place(ctx, a.Account, auto.Service)
+	if err != nil {
+		return engine.Route{}, reactor.Note{}, refused(err)
+	}
 	sid := begun(a, m)
-	c := v.command(a, "create "+m.ID, sid, auto.Service, m.At, conversation.CreateWithParticipants{
+	c := v.command(a, "create "+m.ID, sid, place.Service, m.At, conversation.CreateWithParticipants{
 		Conversation: conversation.Create{Sid: sid, FriendlyName: m.From, MessagingService: mg, Predecessor: former.Conversation},
 		Participants: members(m, to),
 	})
 	if v.Before != nil {
-		if c, err = v.Before(ctx, c, m.Body); err != nil {
+		if c, err = v.Before(ctx, c, &m); err != nil {
 			note, err := vetoed(err)
 			return engine.Route{}, note, err
 		}
@@ -49,7 +53,7 @@ func (v *Channels) autocreate(ctx context.Context, a Adapter, m carrier.Inbound,
 	if f := failure(err); f != nil && (f.Code == "address_pair_taken" || f.Code == "group_taken") {
 		return engine.Route{}, reactor.Note{}, &reactor.Later{Reason: err} // another process was first: its own is found now
 	}
-	return engine.Route{Conversation: sid, Service: auto.Service, Predecessor: former.Conversation, Open: true}, reactor.Note{}, refused(err)
+	return engine.Route{Conversation: sid, Service: place.Service, Predecessor: former.Conversation, Open: true}, reactor.Note{}, refused(err)
 }
 
 // configured finds the first of the addressed numbers that begins conversations.

@@ -191,7 +191,7 @@ func (v *Channels) add(ctx context.Context, a Adapter, m carrier.Inbound, sid, s
 		Author: m.From, Body: m.Body, Media: files, Attributes: attributes,
 	})
 	if ask && v.Before != nil {
-		if command, err = v.Before(ctx, command, ""); err != nil {
+		if command, err = v.Before(ctx, command, nil); err != nil {
 			return vetoed(err)
 		}
 	}

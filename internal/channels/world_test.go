@@ -44,7 +44,7 @@ type world struct {
 	log     *memstore.Store
 	engine  *engine.Engine
 	carrier *recorder
-	before  func(context.Context, engine.Command, string) (engine.Command, error)
+	before  func(context.Context, engine.Command, *carrier.Inbound) (engine.Command, error)
 	routing channels.Routing
 	n       int
 }

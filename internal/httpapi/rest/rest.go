@@ -54,8 +54,11 @@ type Config struct {
 	// StrangerPatience is how long a body may take to arrive before it is known who
 	// sends it. Zero: ten seconds.
 	StrangerPatience time.Duration
-	Logger           *slog.Logger     // nil discards
-	Now              func() time.Time // nil: time.Now
+	// Before is asked about commands that webhooks are to hear of before they are done:
+	// it returns the command as it is to be done, or why not. Nil: nobody is asked.
+	Before func(context.Context, engine.Command) (engine.Command, error)
+	Logger *slog.Logger     // nil discards
+	Now    func() time.Time // nil: time.Now
 }
 
 // Files keeps the bytes of media under their hash.

@@ -234,6 +234,11 @@ func (c *call) command(aggregate string, fields command) (engine.Outcome, error)
 	if aggregate == "" && do.ExpectedRevision != nil {
 		return engine.Outcome{}, tagMismatch("What is yet to be made has no ETag")
 	}
+	if do.Webhooks && c.Before != nil {
+		if do, err = c.Before(c.r.Context(), do); err != nil {
+			return engine.Outcome{}, err
+		}
+	}
 	outcome, err := c.Engine.Execute(c.r.Context(), do)
 	if err != nil {
 		return outcome, err

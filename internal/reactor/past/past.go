@@ -5,8 +5,10 @@ package past
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,6 +37,10 @@ type Text struct {
 	Content                   string // HX…
 	Media                     []events.Media
 }
+
+// ErrUnreadable says that a conversation's history has an event that cannot be read.
+// That does not get better by itself.
+var ErrUnreadable = errors.New("the history cannot be read")
 
 // DefaultLimit is the texts that are kept in memory, in bytes.
 const DefaultLimit = 64 << 20
@@ -132,13 +138,22 @@ func (c *Conversations) catchUp(ctx context.Context, known *Conversation, sid st
 		}
 		event, err := events.Vocabulary().Decode(recorded.Type, recorded.Data)
 		if err != nil {
-			return fmt.Errorf("read %s revision %d: %w", stream, recorded.Revision, err)
+			return fmt.Errorf("%w: %s revision %d: %w", ErrUnreadable, stream, recorded.Revision, err)
+		}
+		if !foldable(event) {
+			return fmt.Errorf("%w: %s revision %d: %s is no event of a conversation", ErrUnreadable, stream, recorded.Revision, recorded.Type)
 		}
 		known.fold(event)
 		known.size += len(recorded.Data)
 		known.Revision = store.Revision(recorded.Revision)
 	}
 	return nil
+}
+
+// foldable reports whether an event is one that a conversation's stream may have.
+func foldable(event events.Event) bool {
+	name := event.EventType()
+	return strings.HasPrefix(name, events.CategoryConversation+".") || name == events.ReservationLost{}.EventType()
 }
 
 func (c *Conversation) fold(event events.Event) {

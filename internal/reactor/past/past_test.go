@@ -84,3 +84,12 @@ func TestWhatIsKeptIsBounded(t *testing.T) {
 	}
 	require.Greater(t, c.Size(), 5000)
 }
+
+func TestAHistoryThatCannotBeReadIsSaidToBe(t *testing.T) {
+	log := memstore.New()
+	recorded := told(t, log, "CH9", append(history("CH9"), events.UserRemoved{At: at})...)
+	c := past.New(log, 0)
+	look := func(*past.Conversation) error { return nil }
+	require.NoError(t, c.Before(t.Context(), &recorded[4], look))
+	require.ErrorIs(t, c.After(t.Context(), &recorded[4], look), past.ErrUnreadable)
+}
