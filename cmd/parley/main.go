@@ -58,6 +58,7 @@ func rootCommand() *cobra.Command {
 	root.AddCommand(
 		serveCommand(), demoCommand(), commandCommand(), conversationCommand(), messageCommand(),
 		participantCommand(), eventCommand(), projectionCommand(), timerCommand(), dlqCommand(), webhookCommand(),
+		deliveryCommand(), inboundCommand(),
 		accountCommand(), apiKeyCommand(), storeCommand(), backupCommand(), sqlCommand(), metricCommand(), exportCommand(), importCommand(), replayCommand(), checkCommand(), versionCommand(),
 	)
 	root.InitDefaultCompletionCmd()

@@ -65,7 +65,7 @@ func TestScripts(t *testing.T) {
 			"serve": scriptServe, "stopserver": scriptStop, "killserver": scriptKill,
 			"exits": scriptExits, "until": scriptUntil, "untilexits": scriptUntilExits, "keep": scriptKeep,
 			"natspub": scriptPublish, "occupy": scriptOccupy, "cut": scriptCut, "zero": scriptZero, "alter": scriptAlter, "untilmetric": scriptUntilMetric, "append": scriptAppend,
-			"rest": scriptREST, "hooked": scriptHooked, "freeport": scriptFreePort, "untillistens": scriptUntilListens, "keepfile": scriptKeepFile, "certificate": scriptCertificate,
+			"rest": scriptREST, "report": scriptReport, "hooked": scriptHooked, "freeport": scriptFreePort, "untillistens": scriptUntilListens, "keepfile": scriptKeepFile, "certificate": scriptCertificate,
 		},
 	})
 }

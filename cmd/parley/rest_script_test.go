@@ -79,6 +79,22 @@ func askREST(ts *testscript.TestScript, args []string, header http.Header) {
 	}
 }
 
+// scriptReport sends JSON as a carrier does: status, token, path, body.
+func scriptReport(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) == 4, "report STATUS TOKEN PATH BODY")
+	e, err := dataOf(ts).running()
+	ts.Check(err)
+	r, err := http.NewRequest(http.MethodPost, e.HTTP+args[2], strings.NewReader(args[3]))
+	ts.Check(err)
+	r.Header.Set("Authorization", "Bearer "+args[1])
+	response, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	ts.Check(response.Body.Close())
+	if strconv.Itoa(response.StatusCode) != args[0] {
+		ts.Fatalf("%s answers %d", args[2], response.StatusCode)
+	}
+}
+
 // scriptKeepFile puts a file's text into a variable.
 func scriptKeepFile(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, len(args) == 2, "keepfile name file")
