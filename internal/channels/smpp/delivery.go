@@ -26,7 +26,7 @@ func (f frame) delivered() (*delivery, error) {
 	if !ok {
 		return nil, fmt.Errorf("a PDU of the id %#x", uint32(f.CommandID))
 	}
-	rest, ok := f.octets[headerSize:], true
+	rest := f.octets[headerSize:]
 	for _, skip := range []struct{ strings, octets int }{{1, 2}, {1, 2}, {1, 3}, {2, 2}} {
 		if rest, ok = skipped(rest, skip.strings, skip.octets); !ok {
 			return nil, errShort

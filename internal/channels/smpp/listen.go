@@ -25,19 +25,24 @@ func (s *Carrier) Listen(ctx context.Context, take func(context.Context, carrier
 	pauses.MaxInterval = seconds(s.config.ReconnectSeconds)
 	pauses.InitialInterval = min(time.Second, pauses.MaxInterval)
 	for ctx.Err() == nil {
-		l, err := s.connect(ctx)
-		if err == nil {
-			pauses.Reset()
-			err = s.serve(ctx, l, take)
+		err := s.stay(ctx, take, pauses.Reset)
+		if ctx.Err() == nil {
+			pause := pauses.NextBackOff()
+			s.log.Warn("there is no bond with the SMSC", "address", s.config.Address, "err", err, "pause", pause)
+			wait(ctx, pause)
 		}
-		if ctx.Err() != nil {
-			break
-		}
-		pause := pauses.NextBackOff()
-		s.log.Warn("there is no bond with the SMSC", "address", s.config.Address, "err", err, "pause", pause)
-		wait(ctx, pause)
 	}
 	return nil
+}
+
+// stay is one bond from its beginning, when it calls bound, to its end.
+func (s *Carrier) stay(ctx context.Context, take Take, bound func()) error {
+	l, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	bound()
+	return s.serve(ctx, l, take)
 }
 
 func wait(ctx context.Context, pause time.Duration) {
