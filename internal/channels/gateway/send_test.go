@@ -113,7 +113,7 @@ func TestNoAnswerIsUnknown(t *testing.T) {
 	silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 	defer silent.Close()
 	defer close(release)
-	rules := strings.Replace(simple(silent.URL, `"id": "id"`), `"timeout_seconds": 5`, `"timeout_seconds": 0.05`, 1)
+	rules := strings.Replace(simple(silent.URL, `"id": "id"`), `"timeout_seconds": 5`, `"timeout_seconds": 0.3`, 1)
 	_, err := open(t, rules).Send(t.Context(), message)
 	require.ErrorIs(t, err, carrier.ErrUnknown)
 	require.ErrorIs(t, err, context.DeadlineExceeded)

@@ -248,7 +248,7 @@ func TestABondThatBreaksBeforeTheResponseLeavesTheMessageUnknown(t *testing.T) {
 func TestNoResponseLeavesTheMessageUnknown(t *testing.T) {
 	came := make(chan struct{}, 2)
 	s := start(t, func(smpptest.Conn, pdu.Body) { came <- struct{}{} })
-	c, _ := bound(t, s, func(c *smpp.Config) { c.ResponseSeconds = 0.1 })
+	c, _ := bound(t, s, func(c *smpp.Config) { c.ResponseSeconds = 0.3 })
 	_, err := c.Send(t.Context(), message)
 	require.ErrorIs(t, err, carrier.ErrUnknown)
 	require.ErrorContains(t, err, "does not respond")

@@ -86,7 +86,7 @@ func TestNoAnswerIsUnknown(t *testing.T) {
 	}))
 	defer silent.Close()
 	defer close(release)
-	_, err = open(t, &api{Server: silent}, func(c *twilio.Config) { c.TimeoutSeconds = 0.05 }).Send(t.Context(), message)
+	_, err = open(t, &api{Server: silent}, func(c *twilio.Config) { c.TimeoutSeconds = 0.3 }).Send(t.Context(), message)
 	require.ErrorIs(t, err, carrier.ErrUnknown)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	<-arrived
