@@ -55,7 +55,7 @@ func (v *server) openChannels(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	adapters, err := file.Open(setup.Surroundings{Token: token})
+	adapters, err := file.Open(setup.Surroundings{Token: token, Logger: v.log})
 	if err != nil {
 		return fmt.Errorf("--channels: %w", err)
 	}

@@ -6,13 +6,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/http"
 	"os"
 	"regexp"
 
 	"github.com/parley-engine/parley/domain"
 	"github.com/parley-engine/parley/internal/channels"
 	"github.com/parley-engine/parley/internal/channels/carrier"
+	"github.com/parley-engine/parley/internal/channels/gateway"
 	"github.com/parley-engine/parley/internal/channels/loopback"
+	"github.com/parley-engine/parley/internal/channels/smpp"
+	"github.com/parley-engine/parley/internal/channels/twilio"
 )
 
 // File is the configuration.
@@ -41,7 +46,9 @@ const loop = "loopback"
 
 // Surroundings are what adapters are given.
 type Surroundings struct {
-	Token string // of who may hand reports to loopback
+	Token     string            // of who may hand reports to loopback
+	Transport http.RoundTripper // of requests to gateways; nil: http.DefaultTransport
+	Logger    *slog.Logger      // nil: discard
 }
 
 // maxFile bounds the configuration, in bytes.
@@ -135,8 +142,15 @@ func (f File) Open(s Surroundings) ([]channels.Adapter, error) {
 }
 
 func (a Adapter) open(s Surroundings) (carrier.Carrier, error) {
-	if a.Type == loop {
+	switch a.Type {
+	case loop:
 		return configured(a, func(c loopback.Config) (carrier.Carrier, error) { return loopback.New(c, s.Token) })
+	case "http":
+		return configured(a, func(c gateway.Config) (carrier.Carrier, error) { return gateway.New(c, s.Transport) })
+	case "twilio":
+		return configured(a, func(c twilio.Config) (carrier.Carrier, error) { return twilio.New(c, s.Transport) })
+	case "smpp":
+		return configured(a, func(c smpp.Config) (carrier.Carrier, error) { return smpp.New(c, s.Logger) })
 	}
 	return nil, fmt.Errorf("type %.40q is none of loopback, http, twilio, smpp", a.Type)
 }
