@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -77,7 +78,7 @@ func (v *server) openChannels(ctx context.Context) error {
 	}
 	v.channels = channels.New(channels.Config{
 		Engine: v.engine, Log: v.followed(), Streams: v.store, Out: out, In: in, Adapters: adapters, Routing: file.Routing(), Account: v.account,
-		FileURL: fileURL, StatusURL: v.statusURL, Before: v.beforeChannel, Mark: mark, Logger: v.log,
+		FileURL: fileURL, StatusURL: v.statusURL, Before: v.beforeChannel, Keep: v.fetcher().Keep, Mark: mark, Logger: v.log,
 		Observe: carrierMetrics(v.registry),
 	})
 	return v.channels.Prepare(ctx)
@@ -107,6 +108,15 @@ func carrierMetrics(r prometheus.Registerer) func(direction string, s reactor.St
 	}
 	return func(direction string, s reactor.State, _ time.Duration) {
 		attempts.WithLabelValues(direction, string(s)).Inc()
+	}
+}
+
+// fetcher gets the files of messages from outside, but from no addresses that webhooks
+// may not call either.
+func (v *server) fetcher() channels.Fetcher {
+	return channels.Fetcher{
+		Client: &http.Client{Transport: v.guarded, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		Put:    files{v.files}.Keep, Limit: v.settings.maxMedia,
 	}
 }
 

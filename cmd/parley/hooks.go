@@ -29,8 +29,9 @@ func (v *server) openHooks(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	v.guarded = (&guard.Guard{Allow: allow}).Transport()
 	v.hooks = webhooks.New(webhooks.Config{
-		Engine: v.engine, Log: v.store, Transport: (&guard.Guard{Allow: allow}).Transport(), Logger: v.log,
+		Engine: v.engine, Log: v.store, Transport: v.guarded, Logger: v.log,
 	})
 	v.teller = reactor.New(v.told, v.followed(), v.hooks.React, v.hooks.Do, &reactor.Options{
 		Filter: webhooks.Followed(), Attempts: v.settings.webhookAttempts, Timeout: webhooks.DefaultTimeout + time.Second,

@@ -62,6 +62,7 @@ type server struct {
 	bus       *bus.Bus
 	told      *reactor.Queue // calls of webhooks that are to be made, and were
 	hooks     *webhooks.Hooks
+	guarded   http.RoundTripper // for addresses that others name
 	teller    *reactor.Reactor
 	files     *blob.Store
 	queues    []*reactor.Queue

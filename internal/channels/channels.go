@@ -47,8 +47,8 @@ type Config struct {
 	// FileURL returns an address to fetch a file from, valid for hours; nil: files
 	// cannot be sent.
 	FileURL func(media, service string) string
-	// Keep stores what an inbound message brings and returns its hash and size; nil:
-	// its files are named in the message's attributes only.
+	// Keep stores what an inbound message brings, as Fetcher.Keep does; nil: its files
+	// are named in the message's attributes only.
 	Keep func(ctx context.Context, m carrier.Media) (events.Media, string, error)
 	// StatusURL returns where an adapter's gateway may send statuses; nil: nowhere.
 	StatusURL func(adapter string) string

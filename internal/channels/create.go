@@ -7,7 +7,6 @@ import (
 
 	"github.com/parley-engine/parley/domain"
 	"github.com/parley-engine/parley/domain/conversation"
-	"github.com/parley-engine/parley/domain/media"
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/internal/channels/carrier"
 	"github.com/parley-engine/parley/internal/engine"
@@ -110,14 +109,6 @@ func (v *Channels) finish(ctx context.Context, a Adapter, m carrier.Inbound, r e
 	}
 	_, err = v.Engine.Execute(ctx, v.command(a, "attach "+m.ID, r.Conversation, "", m.At, conversation.AddWebhook{Webhook: w}))
 	return refused(err)
-}
-
-// keep makes a file that was fetched one of the service's.
-func (v *Channels) keep(ctx context.Context, a Adapter, id, service string, file events.Media, hash, author string) (string, error) {
-	outcome, err := v.Engine.Execute(ctx, v.command(a, id, "", service, v.Now(), media.Create{
-		ContentType: file.ContentType, Filename: file.Filename, Size: file.Size, SHA256: hash, Author: author,
-	}))
-	return outcome.Sid, err
 }
 
 // failure is the engine's, nil where it is none.

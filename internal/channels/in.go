@@ -10,8 +10,10 @@ import (
 
 	"github.com/parley-engine/parley/domain"
 	"github.com/parley-engine/parley/domain/conversation"
+	"github.com/parley-engine/parley/domain/media"
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/internal/channels/carrier"
+	"github.com/parley-engine/parley/internal/engine"
 	"github.com/parley-engine/parley/internal/reactor"
 )
 
@@ -196,7 +198,11 @@ func (v *Channels) add(ctx context.Context, a Adapter, m carrier.Inbound, sid, s
 		}
 	}
 	outcome, err := v.Engine.Execute(ctx, command)
-	if f := failure(err); f != nil && f.Code == "conversation_closed" {
+	switch f := failure(err); {
+	case f == nil:
+	case f.Kind == engine.KindIdempotencyConflict: // a webhook, or a file's server, answers otherwise than when it was added
+		return reactor.Note{Text: "was added to " + sid}, nil
+	case f.Code == "conversation_closed":
 		return reactor.Note{}, &reactor.Later{After: time.Millisecond, Reason: err} // just now: it begins another one
 	}
 	return reactor.Note{Text: outcome.Sid + " in " + sid}, refused(err)
@@ -213,24 +219,40 @@ func vetoed(err error) (reactor.Note, error) {
 // codeVetoed is Twilio's code for what a webhook refused (reference 8.5).
 const codeVetoed = 50056
 
+// files makes the carrier's files ours. One that cannot be had is named in the message's
+// attributes.
 func (v *Channels) files(ctx context.Context, a Adapter, m carrier.Inbound, service string) (files []events.Media, attributes string, err error) {
-	if len(m.Media) == 0 {
-		return nil, "", nil
-	}
-	if v.Keep == nil {
-		links, err := json.Marshal(map[string][]carrier.Media{"media": m.Media})
-		return nil, string(links), err
-	}
+	var lost []carrier.Media
 	for i, source := range m.Media {
-		file, hash, err := v.Keep(ctx, source)
-		if err != nil {
-			return nil, "", fmt.Errorf("fetch file %d: %w", i+1, err)
+		sid, err := v.fetch(ctx, a, fmt.Sprintf("media %s %d", m.ID, i), service, source, m.From)
+		var no *carrier.Refused
+		switch {
+		case errors.As(err, &no):
+			lost = append(lost, source)
+		case err != nil:
+			return nil, "", fmt.Errorf("file %d: %w", i+1, err)
+		default:
+			files = append(files, events.Media{Media: sid})
 		}
-		sid, err := v.keep(ctx, a, fmt.Sprintf("media %s %d", m.ID, i), service, file, hash, m.From)
-		if err != nil {
-			return nil, "", refused(err)
-		}
-		files = append(files, events.Media{Media: sid})
 	}
-	return files, "", nil
+	if len(lost) == 0 {
+		return files, "", nil
+	}
+	links, err := json.Marshal(map[string][]carrier.Media{"media": lost})
+	return files, string(links), err
+}
+
+// fetch makes one file the service's.
+func (v *Channels) fetch(ctx context.Context, a Adapter, id, service string, source carrier.Media, author string) (string, error) {
+	if v.Keep == nil {
+		return "", &carrier.Refused{Reason: "files are not fetched"}
+	}
+	file, hash, err := v.Keep(ctx, source)
+	if err != nil {
+		return "", err
+	}
+	outcome, err := v.Engine.Execute(ctx, v.command(a, id, "", service, v.Now(), media.Create{
+		ContentType: file.ContentType, Filename: file.Filename, Size: file.Size, SHA256: hash, Author: author,
+	}))
+	return outcome.Sid, refused(err)
 }

@@ -45,9 +45,13 @@ type world struct {
 	engine  *engine.Engine
 	carrier *recorder
 	before  func(context.Context, engine.Command, *carrier.Inbound) (engine.Command, error)
+	keep    func(context.Context, carrier.Media) (events.Media, string, error)
 	routing channels.Routing
 	n       int
 }
+
+// channelsDefault is a carrier without peculiarities.
+var channelsDefault = loopback.Config{}
 
 // recorder is the simulated carrier with a memory.
 type recorder struct {
@@ -112,7 +116,7 @@ func (w *world) run(d time.Duration, during func(c *channels.Channels)) {
 	in, err := reactor.OpenQueue(filepath.Join(w.dir, "in.db"), reactor.Full, nil)
 	require.NoError(w.t, err)
 	c := channels.New(channels.Config{
-		Engine: w.engine, Log: w.log, Streams: w.log, Out: out, In: in, Account: ac, Before: w.before, Routing: w.routing,
+		Engine: w.engine, Log: w.log, Streams: w.log, Out: out, In: in, Account: ac, Before: w.before, Keep: w.keep, Routing: w.routing,
 		Adapters: []channels.Adapter{{Name: "test", Carrier: w.carrier}},
 	})
 	ctx, cancel := context.WithCancel(w.t.Context())
@@ -159,11 +163,20 @@ func (w *world) conversation(people ...conversation.AddParticipant) string {
 // told lists the events of a stream in short.
 func (w *world) told(sid string) (list []string) {
 	w.t.Helper()
+	for _, event := range w.events(sid) {
+		list = append(list, short(event))
+	}
+	return list
+}
+
+// events are those of a stream.
+func (w *world) events(sid string) (list []events.Event) {
+	w.t.Helper()
 	for recorded, err := range w.log.ReadStream(w.t.Context(), events.Stream(events.CategoryConversation, sid), 0, store.Forwards) {
 		require.NoError(w.t, err)
 		event, err := events.Vocabulary().Decode(recorded.Type, recorded.Data)
 		require.NoError(w.t, err)
-		list = append(list, short(event))
+		list = append(list, event)
 	}
 	return list
 }
