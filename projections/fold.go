@@ -15,7 +15,7 @@ import (
 // to it raises the version; the next start then builds a new generation.
 const (
 	Name    = "main"
-	Version = 2
+	Version = 3
 )
 
 // fold turns events into rows. It belongs to one goroutine and one connection.

@@ -96,7 +96,7 @@ func TestTheFormerGenerationIsKeptCaughtUpForItsTime(t *testing.T) {
 		rm := open(t, dir, log, &projections.Options{KeepFormer: time.Minute})
 		require.NoError(t, projections.FollowWithoutFilling(t.Context(), rm, w.grow(t, log, 300)))
 		stop := run(t, rm)
-		former, live := "main-v2-g1.db", "main-v2-g2.db"
+		former, live := "main-v3-g1.db", "main-v3-g2.db"
 		_, err := rm.Rebuild(t.Context(), projections.RebuildOptions{}, nil)
 		require.NoError(t, err)
 		head := w.grow(t, log, 300)
@@ -142,7 +142,7 @@ func TestRollingBackBringsTheFormerRowsAndWhatCameSince(t *testing.T) {
 	require.Equal(t, right, digests(t, rm))
 
 	// One of another log, or none at all, is nothing to go back to.
-	require.NoError(t, os.Remove(filepath.Join(dir, "main-v2-g2.db")))
+	require.NoError(t, os.Remove(filepath.Join(dir, "main-v3-g2.db")))
 	_, err = rm.Rollback(t.Context())
 	require.ErrorIs(t, err, projections.ErrNoFormer)
 	require.Equal(t, right, digests(t, rm))

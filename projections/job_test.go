@@ -149,7 +149,7 @@ func TestAPausedRebuildIsPausedAfterARestart(t *testing.T) {
 		require.True(t, status.Paused)
 		require.NoError(t, rm.Cancel())
 		require.ErrorIs(t, <-ended, projections.ErrCancelled)
-		require.Equal(t, []string{"main-v2-g1.db", "main.json"}, names(t, dir))
+		require.Equal(t, []string{"main-v3-g1.db", "main.json"}, names(t, dir))
 		_, err = rm.Rebuild(t.Context(), projections.RebuildOptions{}, nil)
 		require.NoError(t, err)
 	})
@@ -184,8 +184,8 @@ func TestWhatAKilledRebuildLeftIsNotTrusted(t *testing.T) {
 			head := w.grow(t, log, 300)
 			rm := open(t, dir, log, nil)
 			require.NoError(t, projections.FollowWithoutFilling(t.Context(), rm, head))
-			saved := leave(t, dir, filepath.Join(dir, "main-v2-g2.db"))
-			job, err := json.Marshal(map[string]any{"generation": 2, "file": "main-v2-g2.db", "saved": saved, "phase": "filling"})
+			saved := leave(t, dir, filepath.Join(dir, "main-v3-g2.db"))
+			job, err := json.Marshal(map[string]any{"generation": 2, "file": "main-v3-g2.db", "saved": saved, "phase": "filling"})
 			require.NoError(t, err)
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "main.rebuild.json"), job, 0o600))
 			require.NoError(t, rm.Close())
@@ -193,7 +193,7 @@ func TestWhatAKilledRebuildLeftIsNotTrusted(t *testing.T) {
 			rebuilt, err := rm.Continue(t.Context(), nil)
 			require.NoError(t, err)
 			require.True(t, rebuilt.Verified)
-			require.Equal(t, []string{"main-v2-g1.db", "main-v2-g2.db", "main.json"}, names(t, dir))
+			require.Equal(t, []string{"main-v3-g1.db", "main-v3-g2.db", "main.json"}, names(t, dir))
 		})
 	}
 }

@@ -50,7 +50,7 @@ func TestCloseGivesUpARebuildAndWaitsForIt(t *testing.T) {
 			require.True(t, rebuilt.Verified)
 			files, err := filepath.Glob(filepath.Join(dir, "*"))
 			require.NoError(t, err)
-			require.Equal(t, []string{dir + "/main-v2-g2.db", dir + "/main-v2-g3.db", dir + "/main.json"}, withoutWAL(files))
+			require.Equal(t, []string{dir + "/main-v3-g2.db", dir + "/main-v3-g3.db", dir + "/main.json"}, withoutWAL(files))
 		})
 	}
 }

@@ -89,7 +89,7 @@ func TestAServiceIsRefolded(t *testing.T) {
 	require.NoError(t, err)
 	require.NotZero(t, healed.Healed)
 	require.Equal(t, right, digests(t, rm))
-	require.NotContains(t, names(t, dir), "main-v2-g1.refold.db")
+	require.NotContains(t, names(t, dir), "main-v3-g1.refold.db")
 }
 
 func TestARefoldGoesOnUnderTraffic(t *testing.T) {

@@ -285,7 +285,7 @@ func TestOnlyTheFormerGenerationIsKept(t *testing.T) {
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.db"))
 	require.NoError(t, err)
-	require.Equal(t, []string{filepath.Join(dir, "main-v2-g4.db"), filepath.Join(dir, "main-v2-g5.db")}, files)
+	require.Equal(t, []string{filepath.Join(dir, "main-v3-g4.db"), filepath.Join(dir, "main-v3-g5.db")}, files)
 }
 
 func TestARebuildThatDiffersIsNotSwappedIn(t *testing.T) {

@@ -150,14 +150,15 @@ func TestTheMetricsOfARecordedHistory(t *testing.T) {
 		"resolution.v1":     {"01/" + events.ReasonAPI + " 3600"},
 		"reopened.v1":       {"01/ 1", "02/ 0", "03/ 0"},
 		"time_in_state.v1":  {"01/active 1200", "01/active 1800", "02/active 600", "01/inactive 600"},
+		"deliveries.v1":     {"03 19/2026-03-01 chat read 1", "03 17/2026-03-01 sms delivered 1", "03 18/2026-03-01 sms failed 1", "03 16/2026-03-01 sms sent 1"},
 		"receipts.v1":       {"03/chat read 1", "01/sms delivered 1", "02/sms failed 1"},
 	} {
 		require.Equal(t, want, rows(t, f, id), id)
 	}
-	require.Len(t, computed, 6)
+	require.Len(t, computed, 7)
 	list, err := f.List()
 	require.NoError(t, err)
-	require.Len(t, list, 6)
+	require.Len(t, list, 7)
 	for i := range list {
 		require.Equal(t, computed[i].Digest, list[i].Digest)
 		require.Equal(t, p.head, list[i].Position)
