@@ -95,8 +95,8 @@ func (h *Hooks) obey(c engine.Command, name string, said answer) (engine.Command
 	case said.status >= 300:
 		h.unasked(c, name, codeFailed, fmt.Errorf("answered %d, and redirects are not followed", said.status))
 		return c, nil
-	case !said.complete:
-		h.unasked(c, name, codeFailed, fmt.Errorf("the answer broke off, or is longer than %d bytes", MaxAnswer))
+	case said.broke != nil:
+		h.unasked(c, name, codeOf(said.broke), fmt.Errorf("the answer broke off: %w", said.broke))
 		return c, nil
 	}
 	body := bytes.TrimSpace(said.body)
