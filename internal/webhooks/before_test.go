@@ -1,6 +1,7 @@
 package webhooks_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -245,4 +246,17 @@ func TestAWebhookThatIsNotHeardChangesNothing(t *testing.T) {
 	_, err = w.hooks.Before(t.Context(), w.command(api, "", conversation.Create{}))
 	require.NoError(t, err)
 	require.Contains(t, w.logged.String(), "is not a public address")
+}
+
+func TestWhoHangsUpDoesNotGetPastTheWebhook(t *testing.T) {
+	asked := make(chan struct{})
+	hang := make(chan struct{})
+	t.Cleanup(func() { close(hang) })
+	w := newWorld(t, inside, func(c *webhooks.Config) { c.Timeout = webhooks.DefaultTimeout })
+	w.asks("http://"+raw(t, func(net.Conn) { close(asked); <-hang }), "onConversationAdd")
+	ctx, hangUp := context.WithCancel(t.Context())
+	go func() { <-asked; hangUp() }()
+	_, err := w.hooks.Before(ctx, w.command(api, "", conversation.Create{}))
+	require.Equal(t, engine.KindUnavailable, engine.AsFailure(err).Kind)
+	require.Empty(t, w.logged.String())
 }
