@@ -103,7 +103,7 @@ func (h *Hooks) obey(c engine.Command, name string, said answer) (engine.Command
 		return c, nil
 	case said.broke != nil:
 		h.unasked(c, name, codeOf(said.broke), fmt.Errorf("the answer broke off: %w", said.broke))
-		return c, nil
+		return c, nil //nolint:nilerr // it is logged; the command goes on
 	}
 	body := bytes.TrimSpace(said.body)
 	if len(body) == 0 {
@@ -112,7 +112,7 @@ func (h *Hooks) obey(c engine.Command, name string, said answer) (engine.Command
 	var wanted changes
 	if err := json.Unmarshal(body, &wanted); err != nil {
 		h.unasked(c, name, codeFailed, errors.New("the answer is not a JSON object of texts"))
-		return c, nil
+		return c, nil //nolint:nilerr // likewise
 	}
 	c.Fields = wanted.apply(c.Fields)
 	return c, nil

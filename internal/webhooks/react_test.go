@@ -199,3 +199,32 @@ func TestAnEventThatCannotBeReadIsSkipped(t *testing.T) {
 	w.conversation(conversation.Create{})
 	require.Equal(t, []string{"onConversationAdded"}, whats(w.told()))
 }
+
+// counted is an engine that counts who asks for webhooks of conversations.
+type counted struct {
+	webhooks.Engine
+	asked int
+}
+
+func (c *counted) ConversationHooked(ctx ctx, sid string) (bool, error) {
+	c.asked++
+	return c.Engine.ConversationHooked(ctx, sid)
+}
+
+func TestWhetherAConversationIsHookedIsAskedOnce(t *testing.T) {
+	e := &counted{}
+	w := newWorld(t, func(c *webhooks.Config) { e.Engine = c.Engine; c.Engine = e })
+	ch := w.conversation(conversation.Create{})
+	w.must(ch, conversation.AddMessage{Body: "one"})
+	require.Empty(t, w.told())
+	require.Zero(t, e.asked, "a new conversation has none")
+	wh := w.attach(ch, events.Webhook{Target: "webhook", URL: "http://x.example/", Filters: []string{"onMessageAdded"}})
+	w.must(ch, conversation.AddMessage{Body: "two"})
+	require.Len(t, w.told(), 1)
+	w.must(ch, conversation.RemoveWebhook{WebhookSid: wh})
+	for range 3 {
+		w.must(ch, conversation.AddMessage{Body: "three"})
+	}
+	require.Empty(t, w.told())
+	require.Equal(t, 1, e.asked)
+}

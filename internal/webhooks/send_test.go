@@ -187,16 +187,18 @@ func TestTargetsThatBehaveBadly(t *testing.T) {
 		answer func(net.Conn)
 		want   string // empty: it counts as done
 	}{
-		"never answers":          {func(net.Conn) { <-hang }, "no answer in time"},
-		"closes at once":         {func(net.Conn) {}, "EOF"},
-		"speaks something else":  {func(c net.Conn) { _, _ = io.WriteString(c, "220 mail.example ESMTP\r\n") }, "malformed HTTP"},
-		"has an endless head":    {func(c net.Conn) { endless(c, "HTTP/1.1 200 OK\r\n", "X: y\r\n") }, "exceeded"},
-		"drips its head":         {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nX"); <-hang }, "no answer in time"},
-		"has an endless body":    {func(c net.Conn) { endless(c, "HTTP/1.1 200 OK\r\n\r\n", "spam") }, ""},
-		"drips its body":         {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\nx"); <-hang }, ""},
-		"lies about its length":  {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx") }, ""},
-		"claims to be enormous":  {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\nx") }, ""},
-		"breaks off with chunks": {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nx") }, ""},
+		"never answers":         {func(net.Conn) { <-hang }, "no answer in time"},
+		"closes at once":        {func(net.Conn) {}, "EOF"},
+		"speaks something else": {func(c net.Conn) { _, _ = io.WriteString(c, "220 mail.example ESMTP\r\n") }, "malformed HTTP"},
+		"has an endless head":   {func(c net.Conn) { endless(c, "HTTP/1.1 200 OK\r\n", "X: y\r\n") }, "exceeded"},
+		"drips its head":        {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nX"); <-hang }, "no answer in time"},
+		"has an endless body":   {func(c net.Conn) { endless(c, "HTTP/1.1 200 OK\r\n\r\n", "spam") }, ""},
+		"drips its body":        {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\nx"); <-hang }, ""},
+		"lies about its length": {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx") }, ""},
+		"claims to be enormous": {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\nx") }, ""},
+		"breaks off with chunks": {func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nx")
+		}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			j := w.called("http://"+raw(t, row.answer), "GET")

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"iter"
 	"log/slog"
-	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -163,10 +162,6 @@ var everything = []string{
 }
 
 func at[T any](v T) *T { return &v }
-
-type transport func(*http.Request) (*http.Response, error)
-
-func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func (w *world) do(j job) (reactor.Note, error) {
 	return w.hooks.Do(context.Background(), reactor.Work{Job: j.Job})
