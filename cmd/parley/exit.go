@@ -12,6 +12,7 @@ import (
 
 	"github.com/parley-engine/parley/domain"
 	"github.com/parley-engine/parley/internal/engine"
+	"github.com/parley-engine/parley/internal/reactor"
 	"github.com/parley-engine/parley/projections"
 )
 
@@ -67,9 +68,9 @@ func exitCode(err error) int {
 	}
 }
 
-// refusedByProjection reports an operation that does not go now.
+// refusedByProjection reports an operation that does not go now, on read models or jobs.
 func refusedByProjection(err error) bool {
-	for _, refusal := range []error{projections.ErrRebuilding, projections.ErrUnfinished, projections.ErrNoRebuild, projections.ErrNoFormer, projections.ErrCancelled, projections.ErrNotQuarantined, errHistories} {
+	for _, refusal := range []error{projections.ErrRebuilding, projections.ErrUnfinished, projections.ErrNoRebuild, projections.ErrNoFormer, projections.ErrCancelled, projections.ErrNotQuarantined, errHistories, reactor.ErrNotInState} {
 		if errors.Is(err, refusal) {
 			return true
 		}

@@ -24,7 +24,6 @@ import (
 //	store.json        in place of log.db: in which database the log is
 //	metrics.db        computed figures; can be deleted
 //	metrics/          definitions of metrics that are yours
-//	webhooks.db       calls of webhooks that are to be made, and were
 //	snapshots.db      folded states; can be deleted
 //	bus/              the embedded broker's streams
 //	reactors/         what is to be done outside, and what was

@@ -37,6 +37,9 @@ type Arrival struct {
 // Everything else that goes wrong leaves the command as it is and is logged. A command
 // that names nothing to be changed comes back unasked: the engine refuses it.
 //
+// When ctx ends before the answer the error is another *engine.Failure, retryable: who
+// hangs up does not get past the webhook.
+//
 // It waits for the answer, five seconds at most. A command that is sent again is asked
 // about again: it is the same command as before only if the answer is the same.
 func (h *Hooks) Before(ctx context.Context, c engine.Command) (engine.Command, error) {
@@ -57,15 +60,18 @@ func (h *Hooks) BeforeArrival(ctx context.Context, c engine.Command, a Arrival) 
 		return c, nil
 	}
 	parameters, err := h.proposed(ctx, c, a)
-	if err != nil || parameters == nil {
-		if err != nil {
-			h.unasked(c, name, codeFailed, err)
-		}
+	if err == nil && parameters == nil {
 		return c, nil
 	}
-	parameters["EventType"] = name
-	said, err := h.send(ctx, uuid.NewString(), call{URL: config.PreWebhookURL, Method: config.Method, Account: c.Account, Parameters: parameters})
-	if err != nil {
+	var said answer
+	if err == nil {
+		parameters["EventType"] = name
+		said, err = h.send(ctx, uuid.NewString(), call{URL: config.PreWebhookURL, Method: config.Method, Account: c.Account, Parameters: parameters})
+	}
+	switch {
+	case ctx.Err() != nil:
+		return c, engine.AsFailure(ctx.Err())
+	case err != nil:
 		h.unasked(c, name, codeOf(err), err)
 		return c, nil
 	}
@@ -95,9 +101,9 @@ func (h *Hooks) obey(c engine.Command, name string, said answer) (engine.Command
 	case said.status >= 300:
 		h.unasked(c, name, codeFailed, fmt.Errorf("answered %d, and redirects are not followed", said.status))
 		return c, nil
-	case !said.complete:
-		h.unasked(c, name, codeFailed, fmt.Errorf("the answer broke off, or is longer than %d bytes", MaxAnswer))
-		return c, nil
+	case said.broke != nil:
+		h.unasked(c, name, codeOf(said.broke), fmt.Errorf("the answer broke off: %w", said.broke))
+		return c, nil //nolint:nilerr // it is logged; the command goes on
 	}
 	body := bytes.TrimSpace(said.body)
 	if len(body) == 0 {
@@ -106,7 +112,7 @@ func (h *Hooks) obey(c engine.Command, name string, said answer) (engine.Command
 	var wanted changes
 	if err := json.Unmarshal(body, &wanted); err != nil {
 		h.unasked(c, name, codeFailed, errors.New("the answer is not a JSON object of texts"))
-		return c, nil
+		return c, nil //nolint:nilerr // likewise
 	}
 	c.Fields = wanted.apply(c.Fields)
 	return c, nil

@@ -44,6 +44,7 @@ func (h *Hooks) react(ctx context.Context, recorded events.Recorded) ([]reactor.
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", past.ErrUnreadable, err)
 	}
+	h.notice(recorded.Stream, event)
 	if added, is := event.(events.WebhookAdded); is {
 		return h.attached(ctx, recorded, added)
 	}
@@ -79,10 +80,27 @@ func (h *Hooks) anybody(ctx context.Context, recorded events.Recorded, event eve
 	if category == events.CategoryUser {
 		return false, nil
 	}
-	if h.hooked.Contains(sid) {
-		return true, nil
+	if hooked, known := h.hooked.Get(sid); known {
+		return hooked, nil
 	}
-	return h.c.Engine.ConversationHooked(ctx, sid)
+	hooked, err := h.c.Engine.ConversationHooked(ctx, sid)
+	if err == nil {
+		h.hooked.Add(sid, hooked)
+	}
+	return hooked, err
+}
+
+// notice keeps in mind what an event means for whether a conversation has webhooks.
+func (h *Hooks) notice(stream string, event events.Event) {
+	_, sid, _ := events.SplitStream(stream)
+	switch event.(type) {
+	case events.ConversationCreated:
+		h.hooked.Add(sid, false)
+	case events.WebhookAdded:
+		h.hooked.Add(sid, true)
+	case events.WebhookRemoved:
+		h.hooked.Remove(sid)
+	}
 }
 
 // listens reports whether an account or service wants to be told.
@@ -201,7 +219,6 @@ func jobsFor(it *happened, order, name, suffix string, targets []target, paramet
 // their order, as if they were added now.
 func (h *Hooks) attached(ctx context.Context, recorded events.Recorded, added events.WebhookAdded) (jobs []reactor.Job, err error) {
 	_, sid, _ := events.SplitStream(recorded.Stream)
-	h.hooked.Add(sid, struct{}{})
 	if added.Webhook.ReplayAfter == nil || recorded.Metadata.Actor.Kind == events.ActorImport {
 		return nil, nil
 	}

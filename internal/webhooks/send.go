@@ -82,10 +82,10 @@ func retryAfter(header string, now time.Time) time.Duration {
 
 // answer is what a target said.
 type answer struct {
-	status   int
-	header   http.Header
-	body     []byte // as far as it came, MaxAnswer and one byte at most
-	complete bool   // it came to its end
+	status int
+	header http.Header
+	body   []byte // as far as it came and is read
+	broke  error  // why that is not all of it; nil: it is
 }
 
 // send makes one call. An id is the same for all attempts of one call. Errors hold no
@@ -108,7 +108,10 @@ func (h *Hooks) send(ctx context.Context, id string, c call) (answer, error) {
 	// The status is what counts; of a body that breaks off what came is kept.
 	body, err := io.ReadAll(io.LimitReader(response.Body, MaxAnswer+1))
 	_ = response.Body.Close()
-	return answer{status: response.StatusCode, header: response.Header, body: body, complete: err == nil && len(body) <= MaxAnswer}, nil
+	if err == nil && len(body) > MaxAnswer {
+		err = errTooLong
+	}
+	return answer{status: response.StatusCode, header: response.Header, body: body, broke: err}, nil
 }
 
 // unnamed drops the URL from an error of the client: a GET has the parameters in it.
@@ -123,7 +126,10 @@ func unnamed(err error) error {
 	return named.Err
 }
 
-var errScheme = errors.New("the URL is not an absolute http or https one")
+var (
+	errScheme  = errors.New("the URL is not an absolute http or https one")
+	errTooLong = fmt.Errorf("the answer is longer than %d bytes", MaxAnswer)
+)
 
 // request makes the signed request of a call.
 func (h *Hooks) request(ctx context.Context, token, id string, c call) (*http.Request, error) {

@@ -2,7 +2,7 @@ package webhooks
 
 import (
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // X-Twilio-Signature is HMAC-SHA1
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
 	"maps"

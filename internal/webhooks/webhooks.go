@@ -51,7 +51,8 @@ type Config struct {
 // DefaultTimeout is the usual Config.Timeout.
 const DefaultTimeout = 5 * time.Second
 
-// rememberedHooks bounds the conversations that are remembered to have a webhook.
+// rememberedHooks bounds the conversations of which React remembers whether they may
+// have webhooks.
 const rememberedHooks = 1 << 16
 
 // Hooks knows whom to call of what. React is for one caller at a time; everything else
@@ -63,9 +64,10 @@ type Hooks struct {
 	then *past.Conversations // at an event, for React
 	now  *past.Conversations // for Before; apart, so that neither makes the other fold anew
 
-	// hooked are conversations that React has seen get a webhook: what the engine
-	// remembers may be older, where several processes write.
-	hooked *simplelru.LRU[string, struct{}]
+	// hooked is whether conversations may have webhooks, for React, which sees them come
+	// and go. The engine is asked once: where others write it has to fold the
+	// conversation for that.
+	hooked *simplelru.LRU[string, bool]
 }
 
 // New returns hooks.
@@ -82,7 +84,7 @@ func New(c Config) *Hooks {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	hooked, err := simplelru.NewLRU[string, struct{}](rememberedHooks, nil)
+	hooked, err := simplelru.NewLRU[string, bool](rememberedHooks, nil)
 	if err != nil {
 		panic(err) // only for a size below one
 	}
