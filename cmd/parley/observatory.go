@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ type observatory struct {
 	projection delay
 	outbox     delay
 	telling    delay
+	sending    delay
 }
 
 // delay is for how long something has stood still behind the log's head, as far as
@@ -50,11 +52,13 @@ var (
 	outboxStalled   = described("parley_events_stalled_seconds", "How long publishing events has stood still behind the head, on the node that publishes, as far as scrapes have seen.")
 	tellingStalled  = described("parley_webhook_stalled_seconds", "How long telling webhooks has stood still behind the head, on the node that does it, as far as scrapes have seen.")
 	webhookJobs     = prometheus.NewDesc("parley_webhook_jobs", "Calls of webhooks that this node keeps, by state.", []string{"state"}, nil)
+	sendingStalled  = described("parley_channel_stalled_seconds", "How long looking for messages to send has stood still behind the head, on the node that does it, as far as scrapes have seen.")
+	channelJobs     = prometheus.NewDesc("parley_channel_jobs", "Messages to send (out), and messages and statuses that carriers handed over (in), that this node keeps, by state.", []string{"direction", "state"}, nil)
 	deadLetters     = described("parley_dead_letters", "Dead letters.")
 	deadLetterOld   = described("parley_dead_letter_oldest_seconds", "Age of the oldest dead letter; 0 without any.")
 	logBytes        = described("parley_log_bytes", "Size of the log's file; not there where the log is in a database.")
 	diskFree        = described("parley_disk_free_bytes", "Space that is free where the data folder is; not there where the system does not tell.")
-	observatoryList = []*prometheus.Desc{stalled, rebuildRunning, rebuildPaused, rebuildEvents, outboxStalled, tellingStalled, webhookJobs, deadLetters, deadLetterOld, logBytes, diskFree}
+	observatoryList = []*prometheus.Desc{stalled, rebuildRunning, rebuildPaused, rebuildEvents, outboxStalled, tellingStalled, webhookJobs, sendingStalled, channelJobs, deadLetters, deadLetterOld, logBytes, diskFree}
 )
 
 // Describe implements prometheus.Collector.
@@ -74,7 +78,7 @@ func (o *observatory) Collect(to chan<- prometheus.Metric) {
 	o.positions(tell)
 	o.rebuild(tell)
 	o.letters(tell)
-	o.calls(to)
+	o.jobs(to)
 	if info, err := os.Stat(o.server.folder.log()); err == nil {
 		tell(logBytes, float64(info.Size()))
 	}
@@ -96,6 +100,9 @@ func (o *observatory) positions(tell func(*prometheus.Desc, float64)) {
 	if at := o.server.teller.Position(); !at.IsZero() {
 		tell(tellingStalled, o.telling.seconds(at, head, now))
 	}
+	if at := o.server.channels.Position(); !at.IsZero() {
+		tell(sendingStalled, o.sending.seconds(at, head, now))
+	}
 }
 
 func (o *observatory) rebuild(tell func(*prometheus.Desc, float64)) {
@@ -115,14 +122,20 @@ func (o *observatory) rebuild(tell func(*prometheus.Desc, float64)) {
 	tell(rebuildEvents, applied)
 }
 
-// calls counts the calls of webhooks.
-func (o *observatory) calls(to chan<- prometheus.Metric) {
-	counts, err := o.server.told.Counts()
+// jobs counts what is to be done outside.
+func (o *observatory) jobs(to chan<- prometheus.Metric) {
+	countJobs(to, o.server.told, webhookJobs)
+	countJobs(to, o.server.channels.Out, channelJobs, "out")
+	countJobs(to, o.server.channels.In, channelJobs, "in")
+}
+
+func countJobs(to chan<- prometheus.Metric, q *reactor.Queue, d *prometheus.Desc, labels ...string) {
+	counts, err := q.Counts()
 	if err != nil {
 		return
 	}
 	for _, state := range []reactor.State{reactor.Pending, reactor.Parked, reactor.Done, reactor.Discarded} {
-		to <- prometheus.MustNewConstMetric(webhookJobs, prometheus.GaugeValue, float64(counts[state]), string(state))
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(counts[state]), append(slices.Clone(labels), string(state))...)
 	}
 }
 

@@ -119,7 +119,7 @@ func (r *Reactor) Put(links map[string]string, jobs ...Job) error {
 	return nil
 }
 
-// Position returns how far the log has led to jobs; zero before Run knows.
+// Position returns how far the log has led to jobs; zero while it is not followed.
 func (r *Reactor) Position() events.Position {
 	if p := r.position.Load(); p != nil {
 		return *p
@@ -172,6 +172,8 @@ func (r *Reactor) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.position.Store(&from)
+	defer r.position.Store(nil)
 	for batch, err := range store.Subscribe(ctx, r.log, from, r.o.Filter) {
 		if err != nil {
 			return err
@@ -211,7 +213,6 @@ func (r *Reactor) resume(ctx context.Context) (events.Position, error) {
 		r.o.Logger.Warn("the log ends before what was done because of it; going on from its end", "head", head, "cursor", at)
 		at = head
 	}
-	r.position.Store(&at)
 	if !begun && r.o.Mark != nil {
 		if err := r.o.Mark.Save(ctx, at); err != nil {
 			return at, fmt.Errorf("tell others how far: %w", err)
