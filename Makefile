@@ -40,7 +40,7 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 		echo "$$folder $$name"; go test "$$folder" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) || exit 1; done
 
 bench: ## run the benchmarks (BENCHTIME=1s) and sum up the ratios they print
-	go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 60m ./store/... ./projections/... ./timers/... ./internal/bus/... ./internal/engine/... ./internal/httpapi/... ./internal/esdbwire/... ./internal/export/... ./internal/webhooks/... | tee bench-latest.txt
+	go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 60m ./store/... ./projections/... ./timers/... ./internal/bus/... ./internal/engine/... ./internal/httpapi/... ./internal/esdbwire/... ./internal/export/... ./internal/webhooks/... ./internal/channels | tee bench-latest.txt
 	go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./internal/endtoend -args -sustain=60s | tee -a bench-latest.txt
 	@echo && echo 'Ratios:' && grep -o 'ratio .*' bench-latest.txt | sed 's/^ratio /  /'
 

@@ -60,7 +60,7 @@ func (v *server) openChannels(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("--channels: %w", err)
 	}
-	out, err := v.openQueue(queueOut, reactor.Full)
+	out, err := v.openQueue(queueOut, reactor.Normal)
 	if err != nil {
 		return err
 	}

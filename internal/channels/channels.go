@@ -54,7 +54,8 @@ type Config struct {
 	StatusURL func(adapter string) string
 	// Mark is for logs that several processes share; see reactor.Options.
 	Mark     reactor.Mark
-	Attempts int // until a message is parked; 0: ten
+	Attempts int           // until a message is parked; 0: ten
+	Patience time.Duration // with a carrier; 0: 30 s
 	Logger   *slog.Logger
 	Now      func() time.Time // nil: time.Now
 	Observe  func(direction string, s reactor.State, took time.Duration)
@@ -96,9 +97,9 @@ func New(c Config) *Channels {
 		a.Account = cmp.Or(a.Account, c.Account)
 		v.adapters[a.Name] = a
 	}
-	v.out = reactor.New(c.Out, store.Paced(c.Log, 5*time.Millisecond, nil), v.fanOut, v.send, &reactor.Options{
+	v.out = reactor.New(c.Out, store.Paced(c.Log, 20*time.Millisecond, nil), v.fanOut, v.send, &reactor.Options{
 		Filter: store.Filter{Types: []string{events.MessageAdded{}.EventType()}}, Marked: true,
-		Attempts: c.Attempts, Mark: c.Mark, Logger: c.Logger, Observe: v.observed("out"),
+		Attempts: c.Attempts, Timeout: c.Patience, Mark: c.Mark, Logger: c.Logger, Observe: v.observed("out"),
 	})
 	v.in = reactor.New(c.In, c.Log, nil, v.receive, &reactor.Options{Logger: c.Logger, Observe: v.observed("in")})
 	return v

@@ -111,7 +111,7 @@ func (w *world) do(service, aggregate string, fields interface{ CommandType() st
 // run works for a while, as one process would.
 func (w *world) run(d time.Duration, during func(c *channels.Channels)) {
 	w.t.Helper()
-	out, err := reactor.OpenQueue(filepath.Join(w.dir, "out.db"), reactor.Full, nil)
+	out, err := reactor.OpenQueue(filepath.Join(w.dir, "out.db"), reactor.Normal, nil)
 	require.NoError(w.t, err)
 	in, err := reactor.OpenQueue(filepath.Join(w.dir, "in.db"), reactor.Full, nil)
 	require.NoError(w.t, err)

@@ -111,11 +111,11 @@ func (q *Queue) woken() (list []string, err error) {
 	})
 }
 
-// begin notes that an attempt begins.
+// begin notes that an attempt begins. It survives a power cut.
 func (q *Queue) begin(w Work) error {
-	return q.write(func(conn *sqlite.Conn) error {
+	return q.enter(&write{sync: true, done: make(chan struct{}), do: func(conn *sqlite.Conn) error {
 		return sqlitex.Execute(conn, `UPDATE job SET begun = 1 WHERE seq = ?`, &sqlitex.ExecOptions{Args: []any{w.Seq}})
-	})
+	}})
 }
 
 // result is what came of an attempt.
@@ -174,20 +174,25 @@ func (q *Queue) Link(key string) (value string, err error) {
 	return value, err
 }
 
+// forgetting removes attempts and jobs of a state.
+var forgetting = []string{
+	`DELETE FROM attempt WHERE job IN (SELECT seq FROM job WHERE state = ?3 AND state <> 'pending' AND updated < ?1 ORDER BY updated LIMIT ?2)`,
+	`DELETE FROM job WHERE seq IN (SELECT seq FROM job WHERE state = ?3 AND state <> 'pending' AND updated < ?1 ORDER BY updated LIMIT ?2)`,
+}
+
 // forget removes what is done, or discarded, since before the instant, a part at a
 // time; more says that there may be others.
 func (q *Queue) forget(before time.Time) (more bool, err error) {
 	const part = 1000
 	err = q.write(func(conn *sqlite.Conn) error {
-		for _, statement := range []string{
-			`DELETE FROM attempt WHERE job IN (SELECT seq FROM job WHERE state IN ('done', 'discarded') AND updated < ?1 ORDER BY updated LIMIT ?2)`,
-			`DELETE FROM job WHERE seq IN (SELECT seq FROM job WHERE state IN ('done', 'discarded') AND updated < ?1 ORDER BY updated LIMIT ?2)`,
-		} {
-			if err := sqlitex.Execute(conn, statement, &sqlitex.ExecOptions{Args: []any{before.UnixMicro(), part}}); err != nil {
-				return err
+		for _, state := range []State{Done, Discarded} {
+			for _, statement := range forgetting {
+				if err := sqlitex.Execute(conn, statement, &sqlitex.ExecOptions{Args: []any{before.UnixMicro(), part, string(state)}}); err != nil {
+					return err
+				}
 			}
+			more = more || conn.Changes() == part
 		}
-		more = conn.Changes() == part
 		return sqlitex.Execute(conn, `DELETE FROM link WHERE created < ?`, &sqlitex.ExecOptions{Args: []any{before.UnixMicro()}})
 	})
 	return more, err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -70,7 +71,7 @@ var schema = []string{
 	`CREATE INDEX IF NOT EXISTS job_heads ON job (target, due) WHERE state = 'pending' AND head = 1`,
 	`CREATE INDEX IF NOT EXISTS job_order ON job (target, ordering, seq) WHERE state = 'pending'`,
 	`CREATE INDEX IF NOT EXISTS job_about ON job (about, seq)`,
-	`CREATE INDEX IF NOT EXISTS job_states ON job (state, updated)`,
+	`CREATE INDEX IF NOT EXISTS job_ended ON job (state, updated) WHERE state <> 'pending'`,
 	`CREATE TABLE IF NOT EXISTS attempt (
 		job     INTEGER NOT NULL,
 		at      INTEGER NOT NULL,
@@ -86,7 +87,8 @@ var schema = []string{
 // Queue keeps jobs in a file. It is safe for concurrent use, also by several
 // processes: a server that works on it and people who look at it.
 type Queue struct {
-	now func() time.Time
+	now  func() time.Time
+	sync Sync
 
 	mu      sync.Mutex
 	waiting []*write          // for whoever has the turn next
@@ -97,6 +99,7 @@ type Queue struct {
 // write is a change and what came of it.
 type write struct {
 	do   func(*sqlite.Conn) error
+	sync bool // whatever the queue is like
 	err  error
 	done chan struct{}
 }
@@ -106,11 +109,10 @@ type Sync string
 
 // How a queue is written.
 const (
-	// Full: all of it. For queues of what is put, and of what must not be attempted
-	// twice.
+	// Full: all of it. For queues of what is put.
 	Full Sync = "FULL"
-	// Normal: not the last moments, cursor and jobs alike: what was done in them is
-	// done again.
+	// Normal: not the last moments, cursor and jobs alike, which are made of the log
+	// again; but that an attempt began, where Options.Marked wants that noted.
 	Normal Sync = "NORMAL"
 )
 
@@ -132,7 +134,7 @@ func openQueue(path string, flags sqlite.OpenFlags, sync Sync, now func() time.T
 	if now == nil {
 		now = time.Now
 	}
-	q := &Queue{now: now, turn: make(chan *sqlite.Conn, 1), reader: make(chan *sqlite.Conn, 1)}
+	q := &Queue{now: now, sync: sync, turn: make(chan *sqlite.Conn, 1), reader: make(chan *sqlite.Conn, 1)}
 	writing, err := connect(path, flags, sync)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
@@ -169,7 +171,10 @@ func (q *Queue) Close() error {
 // write makes a change durable. Changes that come at the same time share a
 // transaction: whoever gets the turn makes all that wait.
 func (q *Queue) write(do func(*sqlite.Conn) error) error {
-	w := &write{do: do, done: make(chan struct{})}
+	return q.enter(&write{do: do, done: make(chan struct{})})
+}
+
+func (q *Queue) enter(w *write) error {
 	q.mu.Lock()
 	q.waiting = append(q.waiting, w)
 	q.mu.Unlock()
@@ -188,7 +193,7 @@ func (q *Queue) commit(conn *sqlite.Conn) {
 	taken := q.waiting
 	q.waiting = nil
 	q.mu.Unlock()
-	err := sqlitex.ExecuteTransient(conn, "BEGIN IMMEDIATE", nil)
+	err := q.begins(conn, taken)
 	if err == nil {
 		for _, w := range taken {
 			w.err = attempted(conn, w.do)
@@ -201,6 +206,18 @@ func (q *Queue) commit(conn *sqlite.Conn) {
 		w.err = errors.Join(w.err, err)
 		close(w.done)
 	}
+}
+
+// begins begins a transaction that survives a power cut if one of the changes has to.
+func (q *Queue) begins(conn *sqlite.Conn, taken []*write) error {
+	sync := q.sync
+	if slices.ContainsFunc(taken, func(w *write) bool { return w.sync }) {
+		sync = Full
+	}
+	return errors.Join(
+		sqlitex.Execute(conn, `PRAGMA synchronous = `+string(sync), nil),
+		sqlitex.Execute(conn, "BEGIN IMMEDIATE", nil),
+	)
 }
 
 // attempted makes one change of a transaction, or none of it.
