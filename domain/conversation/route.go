@@ -24,10 +24,10 @@ func linkSuccessor(s State, c LinkSuccessor) ([]events.Event, error) {
 
 // checkPredecessor checks one end of a link; empty is none.
 func checkPredecessor(sid, other string) error {
-	switch {
-	case sid == "":
+	switch sid {
+	case "":
 		return nil
-	case sid == other:
+	case other:
 		return invalid("links_itself", "predecessor", 0, "A conversation does not go on from itself")
 	}
 	return checkSid("CH", sid, "predecessor", 0)

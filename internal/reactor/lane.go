@@ -46,7 +46,7 @@ func (r *Reactor) serve(l *lane, target string) {
 		switch {
 		case err != nil:
 			r.o.Logger.Warn("jobs could not be read", "err", err)
-			pause(l.ctx, time.Second)
+			pause(l.ctx)
 		case len(jobs) > 0:
 			r.attemptAll(l.ctx, jobs)
 		case !r.await(l, target, next):
@@ -105,7 +105,7 @@ func (r *Reactor) attempt(ctx context.Context, w Work) {
 	if r.o.Marked {
 		if err := r.queue.begin(w); err != nil {
 			r.o.Logger.Warn("attempt not begun", "job", w.Seq, "err", err)
-			pause(ctx, time.Second)
+			pause(ctx)
 			return
 		}
 	}
@@ -117,7 +117,7 @@ func (r *Reactor) attempt(ctx context.Context, w Work) {
 	res.at, res.took = begun, r.queue.now().Sub(begun)
 	for r.queue.settle(w, res) != nil {
 		r.o.Logger.Error("what came of an attempt could not be noted", "job", w.Seq)
-		if !pause(ctx, time.Second) {
+		if !pause(ctx) {
 			return // it is attempted again at the next start
 		}
 	}

@@ -143,7 +143,7 @@ func (r *Reactor) Run(ctx context.Context) error {
 				return err
 			}
 			r.o.Logger.Warn("the log is not followed for now", "err", err)
-			pause(ctx, time.Second)
+			pause(ctx)
 		}
 	}
 	<-ctx.Done()
@@ -267,7 +267,7 @@ func (r *Reactor) housekeep(ctx context.Context) {
 		if err := r.tidy(ctx, i%rarely == 0); err != nil && ctx.Err() == nil {
 			r.o.Logger.Warn("jobs could not be looked after", "err", err)
 		}
-		if !pause(ctx, time.Second) {
+		if !pause(ctx) {
 			return
 		}
 	}
@@ -291,9 +291,9 @@ func (r *Reactor) tidy(ctx context.Context, thorough bool) error {
 	return r.o.Mark.Save(ctx, at)
 }
 
-// pause waits; false when the context ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
+// pause waits a second; false when the context ended.
+func pause(ctx context.Context) bool {
+	timer := time.NewTimer(time.Second)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -56,6 +56,7 @@ func channels(commands []CommandType, types []string) schema {
 		"send":  commandChannel("parley.commands.{aggregate}", "durable commands; stream "+bus.StreamCommands, commands),
 		"reply": schema{"address": nil, "description": "where the sender wants it", "messages": schema{"reply": ref("messages", "reply")}},
 	}
+	addReportChannels(all)
 	for _, name := range types {
 		all[name] = schema{
 			"address":     "parley.events." + name + ".{aggregate}",
@@ -87,6 +88,7 @@ func operations(types []string) schema {
 			"address": schema{"location": "$message.header#/" + bus.HeaderReplyTo},
 		}},
 	}
+	addReportOperations(all)
 	for _, name := range types {
 		all["publish."+name] = schema{"action": "send", "channel": channelRef(name)}
 	}
@@ -98,6 +100,7 @@ func messages(commands []CommandType, types []string) schema {
 		"reply":    schema{"name": "reply", "payload": file(replyPath)},
 		"envelope": schema{"name": "envelope", "summary": "any command, for producers that set no headers", "payload": file(envelopePath)},
 	}
+	addReportMessages(all)
 	for _, c := range commands {
 		all[c.Name] = schema{
 			"name": c.Name, "headers": ref("schemas", "commandHeaders"), "payload": file(commandPath(c.Name)),
