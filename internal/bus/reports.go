@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/parley-engine/parley/internal/engine"
 )
 
 // SubjectChannels is where carriers that speak NATS hand over what comes back, as
@@ -49,7 +51,11 @@ func answerReport(ctx context.Context, m *nats.Msg, take TakeReport, log *slog.L
 	tokens := strings.Split(m.Subject, ".")
 	reply := Reply{OK: true}
 	if err := take(ctx, tokens[2], tokens[3], m.Data); err != nil {
-		reply = failed(failureOf(err))
+		failure := failureOf(err)
+		if failure.Kind == engine.KindInternal {
+			log.Error("a report was not kept", "subject", m.Subject, "err", err)
+		}
+		reply = failed(failure)
 	}
 	if m.Reply == "" {
 		return
