@@ -88,6 +88,7 @@ func codeOf(err error) int {
 
 // unasked logs that a command is done though the webhook could not be asked.
 func (h *Hooks) unasked(c engine.Command, name string, code int, err error) {
+	h.c.Asked(Unheard)
 	h.c.Logger.Warn("a pre-event webhook was not heard; the command goes on unchanged", "code", code, "event", name,
 		"account", c.Account, "aggregate", c.Aggregate, "command", c.ID, "err", err)
 }
@@ -96,6 +97,7 @@ func (h *Hooks) unasked(c engine.Command, name string, code int, err error) {
 func (h *Hooks) obey(c engine.Command, name string, said answer) (engine.Command, error) {
 	switch {
 	case said.status >= 400:
+		h.c.Asked(Denied)
 		return c, &engine.Failure{Kind: string(domain.PermissionDenied), Code: Refused, Twilio: 50056,
 			Message: "The webhook of the account or service refused this"}
 	case said.status >= 300:
@@ -105,15 +107,15 @@ func (h *Hooks) obey(c engine.Command, name string, said answer) (engine.Command
 		h.unasked(c, name, codeOf(said.broke), fmt.Errorf("the answer broke off: %w", said.broke))
 		return c, nil //nolint:nilerr // it is logged; the command goes on
 	}
-	body := bytes.TrimSpace(said.body)
-	if len(body) == 0 {
-		return c, nil
-	}
 	var wanted changes
-	if err := json.Unmarshal(body, &wanted); err != nil {
+	if body := bytes.TrimSpace(said.body); len(body) == 0 {
+		h.c.Asked(Agreed)
+		return c, nil
+	} else if err := json.Unmarshal(body, &wanted); err != nil {
 		h.unasked(c, name, codeFailed, errors.New("the answer is not a JSON object of texts"))
 		return c, nil //nolint:nilerr // likewise
 	}
+	h.c.Asked(Agreed)
 	c.Fields = wanted.apply(c.Fields)
 	return c, nil
 }
