@@ -359,14 +359,14 @@ func (v *server) close() error {
 	if v.esdb != nil {
 		_ = v.esdb.Close() // likewise
 	}
+	if v.told != nil {
+		errs = append(errs, v.told.Close())
+	}
 	if v.conn != nil {
 		v.conn.Close()
 	}
 	if v.broker != nil {
 		v.broker.Stop()
-	}
-	if v.told != nil {
-		errs = append(errs, v.told.Close())
 	}
 	if v.models != nil {
 		errs = append(errs, v.models.Close())
