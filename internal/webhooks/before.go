@@ -24,6 +24,8 @@ const (
 // Refused is the failure of a command that a webhook does not want (reference 8.5).
 const Refused = "webhook_refused"
 
+var errNoAccount = errors.New("a command that webhooks are asked about names no account")
+
 // Arrival is the message that is the reason for a new conversation (reference 9.2).
 type Arrival struct {
 	Body    string
@@ -33,7 +35,7 @@ type Arrival struct {
 
 // Before asks the account's or service's webhook whether a command may be done, and
 // returns it as the webhook wants it. Which commands are asked about is up to the
-// caller. The error is a *engine.Failure of code Refused, for an answer of 4xx or 5xx.
+// caller, who names the command's account and gives its Fields. The error is a *engine.Failure of code Refused, for an answer of 4xx or 5xx.
 // Everything else that goes wrong leaves the command as it is and is logged. A command
 // that names nothing to be changed comes back unasked: the engine refuses it.
 //
@@ -51,6 +53,9 @@ func (h *Hooks) BeforeArrival(ctx context.Context, c engine.Command, a Arrival) 
 	name := asks(c.Fields)
 	if name == "" {
 		return c, nil
+	}
+	if c.Account == "" {
+		return c, engine.AsFailure(errNoAccount) // whose webhooks?
 	}
 	config, err := h.c.Engine.Webhooks(ctx, c.Account, c.Service)
 	if err != nil {

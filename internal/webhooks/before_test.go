@@ -271,3 +271,11 @@ func TestWhoHangsUpDoesNotGetPastTheWebhook(t *testing.T) {
 	require.Equal(t, engine.KindUnavailable, engine.AsFailure(err).Kind)
 	require.Empty(t, w.logged.String())
 }
+
+func TestACommandWithoutAnAccountIsNotWavedThrough(t *testing.T) {
+	w := newWorld(t)
+	c := w.command(api, "", conversation.Create{})
+	c.Account = ""
+	_, err := w.hooks.Before(t.Context(), c)
+	require.Equal(t, engine.KindInternal, engine.AsFailure(err).Kind)
+}
