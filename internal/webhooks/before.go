@@ -35,9 +35,10 @@ type Arrival struct {
 
 // Before asks the account's or service's webhook whether a command may be done, and
 // returns it as the webhook wants it. Which commands are asked about is up to the
-// caller, who names the command's account and gives its Fields. The error is a *engine.Failure of code Refused, for an answer of 4xx or 5xx.
-// Everything else that goes wrong leaves the command as it is and is logged. A command
-// that names nothing to be changed comes back unasked: the engine refuses it.
+// caller, who names the command's account and gives its Fields. The error is a
+// *engine.Failure of code Refused, for an answer of 4xx or 5xx. Everything else that goes
+// wrong leaves the command as it is and is logged. A command that names nothing to be
+// changed comes back unasked: the engine refuses it.
 //
 // When ctx ends before the answer the error is another *engine.Failure, retryable: who
 // hangs up does not get past the webhook.
