@@ -31,7 +31,7 @@ func (v *server) openHooks(ctx context.Context) (err error) {
 	}
 	v.guarded = (&guard.Guard{Allow: allow}).Transport()
 	v.hooks = webhooks.New(webhooks.Config{
-		Engine: v.engine, Log: v.store, Transport: v.guarded, Logger: v.log,
+		Engine: v.engine, Log: v.store, Transport: v.guarded, Asked: askedMetrics(v.registry), Logger: v.log,
 	})
 	v.teller = reactor.New(v.told, v.followed(), v.hooks.React, v.hooks.Do, &reactor.Options{
 		Filter: webhooks.Followed(), Attempts: v.settings.webhookAttempts, Timeout: webhooks.DefaultTimeout + time.Second,
@@ -56,4 +56,16 @@ func attemptMetrics(r prometheus.Registerer, name, help string) func(reactor.Sta
 		attempts.WithLabelValues(string(s)) // so that it is there before the first one
 	}
 	return func(s reactor.State, _ time.Duration) { attempts.WithLabelValues(string(s)).Inc() }
+}
+
+// askedMetrics counts what came of pre-events.
+func askedMetrics(r prometheus.Registerer) func(result string) {
+	asked := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "parley_webhook_asked_total", Help: "Pre-events by what came of them: agreed, refused, or unheard, when the request goes on unasked.",
+	}, []string{"result"})
+	r.MustRegister(asked)
+	for _, result := range []string{webhooks.Agreed, webhooks.Denied, webhooks.Unheard} {
+		asked.WithLabelValues(result) // so that it is there before the first one
+	}
+	return func(result string) { asked.WithLabelValues(result).Inc() }
 }

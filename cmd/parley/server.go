@@ -374,14 +374,14 @@ func (v *server) close() error {
 	if v.esdb != nil {
 		_ = v.esdb.Close() // likewise
 	}
+	for _, q := range slices.Backward(v.queues) {
+		errs = append(errs, q.Close())
+	}
 	if v.conn != nil {
 		v.conn.Close()
 	}
 	if v.broker != nil {
 		v.broker.Stop()
-	}
-	for _, q := range slices.Backward(v.queues) {
-		errs = append(errs, q.Close())
 	}
 	if v.models != nil {
 		errs = append(errs, v.models.Close())

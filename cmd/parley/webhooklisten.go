@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"errors"
@@ -28,6 +29,7 @@ const maxCall = 4 << 20
 type listening struct {
 	out    io.Writer
 	token  string // empty: signatures are not looked at
+	url    string // what callers call it by; empty: what they say
 	status int
 	body   string
 	count  int // ends after so many; 0: never
@@ -54,6 +56,7 @@ that --data names; without either they are not looked at.`,
 	f.StringVar(&address, "address", "127.0.0.1:0", "loopback address; port 0 picks one")
 	f.StringVar(&data, "data", "", "data folder whose account's auth token signs")
 	f.StringVar(&tokenFile, "token-file", "", "file with the auth token that signs")
+	f.StringVar(&l.url, "url", "", "scheme and host that are configured, where they are not this address, as in https://example.tunnel")
 	f.IntVar(&l.status, "status", http.StatusOK, "status to answer")
 	f.StringVar(&l.body, "body", "", "body to answer")
 	f.IntVar(&l.count, "count", 0, "end after this many; 0 goes on")
@@ -158,7 +161,8 @@ func (l *listening) verdict(r *http.Request, parameters url.Values, body []byte)
 			signed[name] = parameters.Get(name)
 		}
 	}
-	twilio := webhooks.Signature(l.token, "http://"+r.Host+r.URL.RequestURI(), signed)
+	base := cmp.Or(strings.TrimSuffix(l.url, "/"), "http://"+r.Host)
+	twilio := webhooks.Signature(l.token, base+r.URL.RequestURI(), signed)
 	seconds, _ := strconv.ParseInt(r.Header.Get("Webhook-Timestamp"), 10, 64) // 0 is bad as well
 	standard := webhooks.StandardSignature(l.token, r.Header.Get("Webhook-Id"), time.Unix(seconds, 0), body)
 	if same(twilio, r.Header.Get("X-Twilio-Signature")) && same(standard, r.Header.Get("Webhook-Signature")) {

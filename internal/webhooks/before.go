@@ -24,6 +24,8 @@ const (
 // Refused is the failure of a command that a webhook does not want (reference 8.5).
 const Refused = "webhook_refused"
 
+var errNoAccount = errors.New("a command that webhooks are asked about names no account")
+
 // Arrival is the message that is the reason for a new conversation (reference 9.2).
 type Arrival struct {
 	Body    string
@@ -33,9 +35,10 @@ type Arrival struct {
 
 // Before asks the account's or service's webhook whether a command may be done, and
 // returns it as the webhook wants it. Which commands are asked about is up to the
-// caller. The error is a *engine.Failure of code Refused, for an answer of 4xx or 5xx.
-// Everything else that goes wrong leaves the command as it is and is logged. A command
-// that names nothing to be changed comes back unasked: the engine refuses it.
+// caller, who names the command's account and gives its Fields. The error is a
+// *engine.Failure of code Refused, for an answer of 4xx or 5xx. Everything else that goes
+// wrong leaves the command as it is and is logged. A command that names nothing to be
+// changed comes back unasked: the engine refuses it.
 //
 // When ctx ends before the answer the error is another *engine.Failure, retryable: who
 // hangs up does not get past the webhook.
@@ -51,6 +54,9 @@ func (h *Hooks) BeforeArrival(ctx context.Context, c engine.Command, a Arrival) 
 	name := asks(c.Fields)
 	if name == "" {
 		return c, nil
+	}
+	if c.Account == "" {
+		return c, engine.AsFailure(errNoAccount) // whose webhooks?
 	}
 	config, err := h.c.Engine.Webhooks(ctx, c.Account, c.Service)
 	if err != nil {
@@ -88,6 +94,7 @@ func codeOf(err error) int {
 
 // unasked logs that a command is done though the webhook could not be asked.
 func (h *Hooks) unasked(c engine.Command, name string, code int, err error) {
+	h.c.Asked(Unheard)
 	h.c.Logger.Warn("a pre-event webhook was not heard; the command goes on unchanged", "code", code, "event", name,
 		"account", c.Account, "aggregate", c.Aggregate, "command", c.ID, "err", err)
 }
@@ -96,6 +103,7 @@ func (h *Hooks) unasked(c engine.Command, name string, code int, err error) {
 func (h *Hooks) obey(c engine.Command, name string, said answer) (engine.Command, error) {
 	switch {
 	case said.status >= 400:
+		h.c.Asked(Denied)
 		return c, &engine.Failure{Kind: string(domain.PermissionDenied), Code: Refused, Twilio: 50056,
 			Message: "The webhook of the account or service refused this"}
 	case said.status >= 300:
@@ -105,15 +113,15 @@ func (h *Hooks) obey(c engine.Command, name string, said answer) (engine.Command
 		h.unasked(c, name, codeOf(said.broke), fmt.Errorf("the answer broke off: %w", said.broke))
 		return c, nil //nolint:nilerr // it is logged; the command goes on
 	}
-	body := bytes.TrimSpace(said.body)
-	if len(body) == 0 {
-		return c, nil
-	}
 	var wanted changes
-	if err := json.Unmarshal(body, &wanted); err != nil {
+	if body := bytes.TrimSpace(said.body); len(body) == 0 {
+		h.c.Asked(Agreed)
+		return c, nil
+	} else if err := json.Unmarshal(body, &wanted); err != nil {
 		h.unasked(c, name, codeFailed, errors.New("the answer is not a JSON object of texts"))
 		return c, nil //nolint:nilerr // likewise
 	}
+	h.c.Asked(Agreed)
 	c.Fields = wanted.apply(c.Fields)
 	return c, nil
 }

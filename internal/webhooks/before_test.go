@@ -38,10 +38,18 @@ type oracle struct {
 	got    *[]received
 	status int
 	body   string
+	heard  func(result string) // nil: nobody listens
 }
 
 func newOracle(t *testing.T) *oracle {
-	o := &oracle{world: newWorld(t, inside), status: 200}
+	o := &oracle{status: 200}
+	o.world = newWorld(t, inside, func(c *webhooks.Config) {
+		c.Asked = func(result string) {
+			if o.heard != nil {
+				o.heard(result)
+			}
+		}
+	})
 	server, got := receiver(t, func(w http.ResponseWriter, _ received) {
 		w.WriteHeader(o.status)
 		_, _ = io.WriteString(w, o.body)
@@ -65,6 +73,8 @@ func TestWhatAnAnswerMakesOfAMessage(t *testing.T) {
 	o := newOracle(t)
 	ch := o.conversation(conversation.Create{})
 	add := conversation.AddMessage{Author: "alice", Body: "Hello", Attributes: `{"a":1}`}
+	results := map[string]int{}
+	o.heard = func(result string) { results[result]++ }
 	for name, row := range map[string]struct {
 		status  int
 		body    string
@@ -107,6 +117,7 @@ func TestWhatAnAnswerMakesOfAMessage(t *testing.T) {
 			require.Equal(t, row.logged == "", o.logged.Len() == 0)
 		})
 	}
+	require.Equal(t, map[string]int{webhooks.Agreed: 8, webhooks.Denied: 4, webhooks.Unheard: 5}, results)
 }
 
 func TestAnAnswerThatBreaksARuleIsTheCallersError(t *testing.T) {
@@ -259,4 +270,12 @@ func TestWhoHangsUpDoesNotGetPastTheWebhook(t *testing.T) {
 	_, err := w.hooks.Before(ctx, w.command(api, "", conversation.Create{}))
 	require.Equal(t, engine.KindUnavailable, engine.AsFailure(err).Kind)
 	require.Empty(t, w.logged.String())
+}
+
+func TestACommandWithoutAnAccountIsNotWavedThrough(t *testing.T) {
+	w := newWorld(t)
+	c := w.command(api, "", conversation.Create{})
+	c.Account = ""
+	_, err := w.hooks.Before(t.Context(), c)
+	require.Equal(t, engine.KindInternal, engine.AsFailure(err).Kind)
 }

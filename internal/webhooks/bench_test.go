@@ -15,8 +15,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/parley-engine/parley/domain/conversation"
+	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/internal/reactor"
 	"github.com/parley-engine/parley/internal/webhooks"
+	"github.com/parley-engine/parley/store"
 )
 
 const (
@@ -100,4 +102,27 @@ func benchJobs(b *testing.B, call job, base string, hanging int) (jobs []reactor
 		}
 	}
 	return jobs
+}
+
+// BenchmarkReact is what an event costs, by whether anybody listens.
+func BenchmarkReact(b *testing.B) {
+	for name, filters := range map[string][]string{"nobody": {"onMessageRemoved"}, "account": {"onMessageAdded"}} {
+		b.Run(name, func(b *testing.B) {
+			w := newWorld(b)
+			w.listen(filters...)
+			ch := w.conversation(conversation.Create{})
+			for range 1000 {
+				w.must(ch, conversation.AddMessage{Author: "alice", Body: "Hello"})
+			}
+			var history []events.Recorded
+			for r, err := range w.log.ReadStream(b.Context(), events.Stream(events.CategoryConversation, ch), 0, store.Forwards) {
+				require.NoError(b, err)
+				history = append(history, r)
+			}
+			for i := 0; b.Loop(); i++ {
+				_, err := w.hooks.React(b.Context(), history[i%len(history)])
+				require.NoError(b, err)
+			}
+		})
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/parley-engine/parley/domain"
+	"github.com/parley-engine/parley/domain/account"
 	"github.com/parley-engine/parley/domain/conversation"
 	"github.com/parley-engine/parley/domain/service"
 	"github.com/parley-engine/parley/events"
@@ -227,4 +228,42 @@ func TestWhetherAConversationIsHookedIsAskedOnce(t *testing.T) {
 	}
 	require.Empty(t, w.told())
 	require.Equal(t, 1, e.asked)
+}
+
+func TestAConversationThatBeginsWithPeopleIsToldOneByOne(t *testing.T) {
+	w := newWorld(t)
+	w.listen(everything...)
+	mg := w.must(w.account, account.AddMessagingService{}).Sid
+	begin := conversation.CreateWithParticipants{
+		Conversation: conversation.Create{MessagingService: mg},
+		Participants: []conversation.AddParticipant{{Identity: "alice"}, {Address: "whatsapp:+4915112345678", ProxyAddress: "whatsapp:+4930123456"}},
+	}
+	w.must("", begin)
+	jobs := w.told()
+	require.Equal(t, []string{"onUserAdded", "onConversationAdded", "onParticipantAdded", "onParticipantAdded"}, whats(jobs))
+	require.NotContains(t, jobs[1].Parameters, "MessagingBinding.Address", "the API's has none")
+
+	begin.Participants = []conversation.AddParticipant{{Address: "whatsapp:+4915112345679", ProxyAddress: "whatsapp:+4930123456"}}
+	w.as(events.Actor{Kind: events.ActorChannel, ID: "whatsapp:+4915112345679"}, "", begin)
+	jobs = w.told()
+	require.Equal(t, []string{"onConversationAdded", "onParticipantAdded"}, whats(jobs))
+	p := jobs[0].Parameters
+	require.Equal(t, []string{"WHATSAPP", "whatsapp:+4915112345679", "whatsapp:+4930123456"},
+		[]string{p["Source"], p["MessagingBinding.Address"], p["MessagingBinding.ProxyAddress"]})
+}
+
+func TestAMessageThatWakesAConversationIsToldWithTheWaking(t *testing.T) {
+	w := newWorld(t)
+	w.listen(everything...)
+	ch := w.conversation(conversation.Create{})
+	w.must(ch, conversation.Update{State: at("inactive")})
+	w.told()
+	w.must(ch, conversation.AddMessage{Body: "good morning"})
+	jobs := w.told()
+	require.ElementsMatch(t, []string{"onMessageAdded", "onConversationStateUpdated"}, whats(jobs))
+	for _, j := range jobs {
+		if j.What == "onConversationStateUpdated" {
+			require.Equal(t, "EVENT", j.Parameters["Reason"])
+		}
+	}
 }

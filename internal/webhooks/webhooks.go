@@ -44,9 +44,19 @@ type Config struct {
 	// Timeout bounds a call from its beginning to the end of the answer. Zero: five
 	// seconds, as with Twilio.
 	Timeout time.Duration
-	Logger  *slog.Logger     // nil: discard
-	Now     func() time.Time // nil: time.Now
+	// Asked, if not nil, hears of every pre-event: one of the constants below. It is
+	// called concurrently.
+	Asked  func(result string)
+	Logger *slog.Logger     // nil: discard
+	Now    func() time.Time // nil: time.Now
 }
+
+// What came of a pre-event.
+const (
+	Agreed  = "agreed"  // as it was, or changed
+	Denied  = "refused" // the command is not done
+	Unheard = "unheard" // the command is done though the webhook could not be asked
+)
 
 // DefaultTimeout is the usual Config.Timeout.
 const DefaultTimeout = 5 * time.Second
@@ -77,6 +87,9 @@ func New(c Config) *Hooks {
 	}
 	if c.Timeout <= 0 {
 		c.Timeout = DefaultTimeout
+	}
+	if c.Asked == nil {
+		c.Asked = func(string) {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
