@@ -32,7 +32,6 @@ var parts = []struct{ part, name, note string }{
 	{"read models", "read", "can be made anew"},
 	{"snapshots", "snapshots.db", "can be made anew"},
 	{"metrics", "metrics", "metrics.db can be computed again"},
-	{"webhooks", "webhooks.db", "calls that wait, and those of the last week"},
 	{"broker", "bus", "commands not handled yet, dead letters, published events"},
 	{"media", "media", ""},
 	{"reactors", "reactors", "what is to be done outside, and what was"},
