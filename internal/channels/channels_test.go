@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"github.com/parley-engine/parley/internal/channels/loopback"
 	"github.com/parley-engine/parley/internal/engine"
 	"github.com/parley-engine/parley/internal/reactor"
+	"github.com/parley-engine/parley/store"
 )
 
 func chat(identity string) conversation.AddParticipant {
@@ -255,12 +257,15 @@ func TestAWebhookCanRefuseWhatComesFromOutside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, loopback.Config{})
 		w.autocreate(ours, address.AutoCreationPatch{})
+		var mu sync.Mutex
 		var asked []string
 		w.before = func(_ context.Context, c engine.Command, begins *carrier.Inbound) (engine.Command, error) {
 			body := ""
 			if begins != nil {
 				body = begins.Body
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			asked = append(asked, c.Type+" "+body)
 			switch fields := c.Fields.(type) {
 			case conversation.CreateWithParticipants:
@@ -359,4 +364,52 @@ func forget(t *testing.T, path string) {
 	require.NoError(t, err)
 	require.NoError(t, sqlitex.ExecuteTransient(conn, `UPDATE job SET state = 'pending', begun = 1, head = 1`, nil))
 	require.NoError(t, conn.Close())
+}
+
+func TestAMessageThatBeginsAConversationMayBeginTwo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, loopback.Config{})
+		w.autocreate(ours, address.AutoCreationPatch{})
+		tries := 0
+		w.keep = func(context.Context, carrier.Media) (events.Media, string, error) {
+			if tries++; tries == 1 { // it is closed in the moment between its creation and its first message
+				closed := "closed"
+				w.do("", w.conversations()[0], conversation.Update{State: &closed})
+			}
+			return events.Media{}, "", &carrier.Refused{Reason: "gone"}
+		}
+		w.run(time.Minute, func(c *channels.Channels) {
+			require.NoError(t, c.Take(t.Context(), "test", carrier.Report{Inbound: &carrier.Inbound{
+				ID: "1", From: ada, To: []string{ours}, Body: "hi", Media: []carrier.Media{{URL: "https://carrier/1"}},
+			}}))
+		})
+		list := w.conversations()
+		require.Len(t, list, 2)
+		require.Contains(t, w.told(list[1]), "message "+ada+": hi")
+	})
+}
+
+func TestWhatCannotBeReadHoldsNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, loopback.Config{})
+		broken, sound := w.conversation(outside(ada, ours)), w.conversation(outside(bob, ours))
+		w.run(time.Minute, func(c *channels.Channels) {
+			w.do("", broken, conversation.AddMessage{Body: "not sent"})
+			time.Sleep(time.Second)
+			stream := events.Stream(events.CategoryConversation, broken)
+			_, err := w.log.Append(t.Context(), stream, store.Revision(len(w.told(broken))-1), []events.Proposed{
+				{ID: events.NameID("x"), Type: "conversation.of-tomorrow.v1", Data: []byte("{}")},
+				{ID: events.NameID("y"), Type: (events.MessageAdded{}).EventType(), Data: []byte(`{"message":"IM1","recipients":["MB1"]}`)},
+			})
+			require.NoError(t, err)
+			w.do("", sound, conversation.AddMessage{Body: "sent"})
+			time.Sleep(time.Second)
+			parked, err := c.Out.Entries(reactor.Selection{State: reactor.Parked})
+			require.NoError(t, err)
+			require.Len(t, parked, 1)
+			require.Equal(t, broken, parked[0].About)
+			require.Contains(t, parked[0].Note, "cannot read")
+		})
+		require.Contains(t, w.carrier.to(), bob+": sent")
+	})
 }

@@ -21,9 +21,10 @@ func (v *Channels) route(ctx context.Context, a Adapter, m carrier.Inbound) (eng
 	return v.Engine.GroupRoute(ctx, a.Account, m.From, append([]string{m.From}, m.To...))
 }
 
-// begun is the SID of the conversation that a message begins, if it begins one.
-func begun(a Adapter, m carrier.Inbound) string {
-	return domain.SID("CH", "inbound "+a.Account+" "+linkKey(a, m.ID))
+// begun is the SID of the conversation that a message begins after a former one, if it
+// begins one.
+func begun(a Adapter, m carrier.Inbound, former string) string {
+	return domain.SID("CH", "inbound "+a.Account+" "+linkKey(a, m.ID)+" "+former)
 }
 
 // autocreate begins a conversation with the sender in it, if the address is configured
@@ -37,7 +38,7 @@ func (v *Channels) autocreate(ctx context.Context, a Adapter, m carrier.Inbound,
 	if err != nil {
 		return engine.Route{}, reactor.Note{}, refused(err)
 	}
-	sid := begun(a, m)
+	sid := begun(a, m, former.Conversation)
 	c := v.command(a, "create "+m.ID, sid, place.Service, m.At, conversation.CreateWithParticipants{
 		Conversation: conversation.Create{Sid: sid, FriendlyName: m.From, MessagingService: mg, Predecessor: former.Conversation},
 		Participants: members(m, to),

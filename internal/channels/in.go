@@ -25,6 +25,7 @@ const (
 
 // reference is what a gateway's message id stands for.
 type reference struct {
+	Account      string      `json:"account"` // of the conversation, whichever the adapter has
 	Conversation string      `json:"conversation"`
 	Message      string      `json:"message"`
 	Recipients   []recipient `json:"recipients,omitempty"`
@@ -139,9 +140,11 @@ func (v *Channels) record(ctx context.Context, a Adapter, key string, r recordin
 	if err != nil {
 		return reactor.Note{}, &reactor.Stop{Reason: err}
 	}
-	_, err = v.Engine.Execute(ctx, v.command(a, key, r.Ref.Conversation, "", r.Status.At, conversation.RecordDelivery{
+	c := v.command(a, key, r.Ref.Conversation, "", r.Status.At, conversation.RecordDelivery{
 		Message: r.Ref.Message, Participant: to, ChannelMessage: r.ID, Status: r.Status.Status, ErrorCode: r.Status.ErrorCode,
-	}))
+	})
+	c.Account = r.Ref.Account
+	_, err = v.Engine.Execute(ctx, c)
 	return reactor.Note{Text: r.Status.Status}, refused(err)
 }
 
@@ -173,7 +176,7 @@ func (v *Channels) deliver(ctx context.Context, a Adapter, m carrier.Inbound) (r
 			return note, err
 		}
 	}
-	first := route.Conversation == begun(a, m)
+	first := route.Conversation == begun(a, m, route.Predecessor)
 	if first { // by this attempt or one that was cut off
 		if err := v.finish(ctx, a, m, route); err != nil {
 			return reactor.Note{}, err

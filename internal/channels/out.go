@@ -16,8 +16,9 @@ import (
 
 // sending is a message on its way to one recipient, or to all of a native group.
 type sending struct {
-	Conversation string      `json:"conversation"`
+	Account      string      `json:"account"`
 	Service      string      `json:"service"`
+	Conversation string      `json:"conversation"`
 	Message      string      `json:"message"`
 	Type         string      `json:"type"`
 	Recipients   []recipient `json:"recipients"`
@@ -61,11 +62,22 @@ func (v *Channels) fanOut(ctx context.Context, recorded events.Recorded) ([]reac
 		}
 		return nil
 	})
+	if errors.Is(err, past.ErrUnreadable) {
+		v.Logger.Error("a conversation cannot be read, and its message is not sent", "position", recorded.Position, "err", err)
+		_, sid, _ := events.SplitStream(recorded.Stream)
+		return []reactor.Job{{Key: e.Message, Target: nobody, Order: sid, About: sid, What: whatUnreadable, Data: []byte("{}")}}, nil
+	}
 	return jobs, err
 }
 
+// whatUnreadable is a message of a conversation that has events this program cannot
+// read. It is parked, and holds nobody else up.
+const whatUnreadable = "unreadable"
+
+var errUnreadable = errors.New("the conversation has events that this program cannot read")
+
 func sendings(c *past.Conversation, e events.MessageAdded) []sending {
-	base := sending{Conversation: c.Conversation, Service: c.Service, Message: e.Message, MG: c.MessagingService, Body: e.Body}
+	base := sending{Account: c.Account, Service: c.Service, Conversation: c.Conversation, Message: e.Message, MG: c.MessagingService, Body: e.Body}
 	for _, m := range e.Media {
 		base.Media = append(base.Media, m.Media)
 	}
@@ -126,6 +138,9 @@ func (v *Channels) send(ctx context.Context, w reactor.Work) (reactor.Note, erro
 	if err := json.Unmarshal(w.Data, &s); err != nil {
 		return reactor.Note{}, &reactor.Stop{Reason: fmt.Errorf("read the message: %w", err)}
 	}
+	if w.What == whatUnreadable {
+		return reactor.Note{}, &reactor.Stop{Reason: errUnreadable}
+	}
 	a, known := v.adapters[w.Target]
 	if !known {
 		return reactor.Note{}, &reactor.Stop{Reason: fmt.Errorf("%w: %.64q", ErrUnknownAdapter, w.Target)}
@@ -181,13 +196,13 @@ func (v *Channels) sent(a Adapter, s sending, sent carrier.Sent, err error) (rea
 func (v *Channels) report(a Adapter, s sending, id string, status carrier.Status) error {
 	var jobs []reactor.Job
 	for _, r := range s.Recipients {
-		job, err := recording{Ref: reference{s.Conversation, s.Message, nil}, To: r.Participant, ID: id, Status: status}.job(a)
+		job, err := recording{Ref: reference{s.Account, s.Conversation, s.Message, nil}, To: r.Participant, ID: id, Status: status}.job(a)
 		if err != nil {
 			return err
 		}
 		jobs = append(jobs, job)
 	}
-	ref, err := json.Marshal(reference{s.Conversation, s.Message, s.Recipients})
+	ref, err := json.Marshal(reference{s.Account, s.Conversation, s.Message, s.Recipients})
 	if err != nil || id == "" {
 		return errors.Join(err, v.in.Put(nil, jobs...))
 	}

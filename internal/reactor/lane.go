@@ -27,7 +27,7 @@ func (r *Reactor) wake(target string) {
 		}
 		return
 	}
-	if root := r.lanes[""]; root != nil && root.ctx.Err() == nil {
+	if root := r.lanes[""]; root != nil {
 		r.open(root.ctx, target)
 	}
 }

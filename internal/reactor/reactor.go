@@ -131,8 +131,7 @@ func (r *Reactor) Position() events.Position {
 // Run it once at a time.
 func (r *Reactor) Run(ctx context.Context) error {
 	working, stop := context.WithCancel(ctx)
-	defer r.group.Wait()
-	defer stop()
+	defer r.end(stop)
 	if err := r.start(working); err != nil {
 		return err
 	}
@@ -150,20 +149,28 @@ func (r *Reactor) Run(ctx context.Context) error {
 	return nil
 }
 
-// start opens the lanes of what was left.
+// start opens the lanes of what was left. What is put from now on opens its own.
 func (r *Reactor) start(ctx context.Context) error {
+	r.mu.Lock()
+	r.lanes = map[string]*lane{"": {ctx: ctx}} // lends its context to those that open
+	r.mu.Unlock()
 	targets, err := r.queue.targets()
 	if err != nil {
 		return fmt.Errorf("jobs that were left: %w", err)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.lanes = map[string]*lane{}
 	for _, t := range targets {
-		r.open(ctx, t)
+		r.wake(t)
 	}
-	r.lanes[""] = &lane{ctx: ctx} // lends its context to those that open later
 	return nil
+}
+
+// end lets no lane open any more, and waits for those that are.
+func (r *Reactor) end(stop func()) {
+	r.mu.Lock()
+	delete(r.lanes, "")
+	r.mu.Unlock()
+	stop()
+	r.group.Wait()
 }
 
 // follow turns events into jobs until something fails.
