@@ -71,30 +71,39 @@ func New(log store.StreamReader, limit int) *Conversations {
 // Now has look see a conversation as the log has it now. What it sees must not be
 // changed and not be kept.
 func (c *Conversations) Now(ctx context.Context, sid string, look func(*Conversation) error) error {
-	return c.see(ctx, sid, store.End, look)
+	return c.see(ctx, sid, store.End, nil, look)
 }
 
 // Before has look see a conversation as it was before the event, in the way of Now.
 func (c *Conversations) Before(ctx context.Context, recorded *events.Recorded, look func(*Conversation) error) error {
 	_, sid, _ := events.SplitStream(recorded.Stream)
-	return c.see(ctx, sid, store.Revision(recorded.Revision)-1, look)
+	return c.see(ctx, sid, store.Revision(recorded.Revision)-1, nil, look)
 }
 
 // After has look see a conversation as it was after the event, in the way of Now.
 func (c *Conversations) After(ctx context.Context, recorded *events.Recorded, look func(*Conversation) error) error {
 	_, sid, _ := events.SplitStream(recorded.Stream)
-	return c.see(ctx, sid, store.Revision(recorded.Revision), look)
+	return c.see(ctx, sid, store.Revision(recorded.Revision), recorded, look)
 }
 
-func (c *Conversations) see(ctx context.Context, sid string, upto store.Revision, look func(*Conversation) error) error {
+// see folds up to the revision; last is the event of that revision, if it is at hand.
+func (c *Conversations) see(ctx context.Context, sid string, upto store.Revision, last *events.Recorded, look func(*Conversation) error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	known, ok := c.kept.Get(sid)
+	if ok {
+		c.drop(sid)
+	}
 	if !ok || known.Revision > upto {
 		known = &Conversation{Revision: store.NoStream}
 	}
-	if ok {
-		c.drop(sid)
+	if last != nil && known.Revision < upto {
+		if err := c.catchUp(ctx, known, sid, upto-1); err != nil {
+			return err
+		}
+		if err := known.take(last); err != nil {
+			return err
+		}
 	}
 	if err := c.catchUp(ctx, known, sid, upto); err != nil {
 		return err
@@ -110,11 +119,10 @@ func (c *Conversations) drop(sid string) {
 	}
 }
 
-// overhead is what anything that is kept weighs besides its texts.
+// overhead is what an event leaves in memory besides its texts, in bytes.
 const overhead = 200
 
 func (c *Conversations) keep(sid string, known *Conversation) {
-	known.size += overhead
 	c.size += known.size
 	c.kept.Add(sid, known)
 	for c.size > c.limit && c.kept.Len() > 1 {
@@ -136,17 +144,28 @@ func (c *Conversations) catchUp(ctx context.Context, known *Conversation, sid st
 		if store.Revision(recorded.Revision) > upto {
 			return nil
 		}
-		event, err := events.Vocabulary().Decode(recorded.Type, recorded.Data)
-		if err != nil {
-			return fmt.Errorf("%w: %s revision %d: %w", ErrUnreadable, stream, recorded.Revision, err)
+		if err := known.take(&recorded); err != nil {
+			return err
 		}
-		if !foldable(event) {
-			return fmt.Errorf("%w: %s revision %d: %s is no event of a conversation", ErrUnreadable, stream, recorded.Revision, recorded.Type)
+		if known.Revision == upto {
+			return nil
 		}
-		known.fold(event)
-		known.size += len(recorded.Data)
-		known.Revision = store.Revision(recorded.Revision)
 	}
+	return nil
+}
+
+// take folds the next event.
+func (c *Conversation) take(recorded *events.Recorded) error {
+	event, err := events.Vocabulary().Decode(recorded.Type, recorded.Data)
+	if err != nil {
+		return fmt.Errorf("%w: %s revision %d: %w", ErrUnreadable, recorded.Stream, recorded.Revision, err)
+	}
+	if !foldable(event) {
+		return fmt.Errorf("%w: %s revision %d: %s is no event of a conversation", ErrUnreadable, recorded.Stream, recorded.Revision, recorded.Type)
+	}
+	c.fold(event)
+	c.size += len(recorded.Data) + overhead
+	c.Revision = store.Revision(recorded.Revision)
 	return nil
 }
 
