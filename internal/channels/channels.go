@@ -148,14 +148,21 @@ func (v *Channels) Take(ctx context.Context, adapter string, r carrier.Report) e
 }
 
 func (v *Channels) taker(a Adapter) func(context.Context, carrier.Report) error {
-	return func(_ context.Context, r carrier.Report) error {
+	return func(_ context.Context, r carrier.Report) error { return v.takeAll(a, r) }
+}
+
+// takeAll keeps reports, all of them or none.
+func (v *Channels) takeAll(a Adapter, reports ...carrier.Report) error {
+	jobs := make([]reactor.Job, 0, len(reports))
+	for _, r := range reports {
 		job, err := arrival(a, r)
 		if err != nil {
 			return err
 		}
 		job.After = r.After
-		return v.in.Put(nil, job)
+		jobs = append(jobs, job)
 	}
+	return v.in.Put(nil, jobs...)
 }
 
 // maxReport bounds what a carrier may send in one request, in bytes.
@@ -194,10 +201,8 @@ func (v *Channels) answer(w http.ResponseWriter, r *http.Request, public string)
 	if err != nil {
 		return statusOf(err), err
 	}
-	for _, report := range reports {
-		if err := v.taker(a)(r.Context(), report); err != nil {
-			return statusOf(err), err
-		}
+	if err := v.takeAll(a, reports...); err != nil {
+		return statusOf(err), err
 	}
 	if answer.ContentType != "" {
 		w.Header().Set("Content-Type", answer.ContentType)
