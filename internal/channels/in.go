@@ -43,9 +43,9 @@ func linkKey(a Adapter, id string) string { return a.Name + "/" + id }
 func (r recording) job(a Adapter) (reactor.Job, error) {
 	data, err := json.Marshal(r)
 	about := r.Ref.Conversation
-	copy := strings.Join([]string{a.Name, about, r.Ref.Message, r.ID, r.To}, "/")
+	one := strings.Join([]string{a.Name, about, r.Ref.Message, r.ID, r.To}, "/")
 	return reactor.Job{
-		Key: fmt.Sprintf("status %s %s %d", copy, r.Status.Status, r.Status.ErrorCode), Target: a.Name, Order: copy,
+		Key: fmt.Sprintf("status %s %s %d", one, r.Status.Status, r.Status.ErrorCode), Target: a.Name, Order: one,
 		About: about, What: whatStatus, Data: data,
 	}, err
 }
