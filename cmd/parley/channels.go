@@ -148,6 +148,16 @@ func (v *server) statusURL(adapter string) string {
 	return v.public() + "/channels/" + adapter + "/" + carrier.KindStatus
 }
 
+// settleArrivals lets what gateways have just answered get into the log: other nodes see
+// there that it was sent.
+func (v *server) settleArrivals(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := v.channels.Idle(ctx); err != nil {
+		v.log.Warn("what carriers handed over waits for the next start", "err", err)
+	}
+}
+
 // takeReports takes what carriers hand over by NATS.
 func (v *server) takeReports(ctx context.Context) error {
 	return bus.ServeReports(ctx, v.conn, v.takeReport, v.log)

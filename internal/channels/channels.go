@@ -28,7 +28,11 @@ import (
 type Adapter struct {
 	Name    string
 	Carrier carrier.Carrier
-	Account string // AC… of the addresses that it carries; empty: the default one
+	// Account is whose addresses it carries, AC…; nobody else's messages leave through it.
+	// Empty: what comes in is for the default account, and whose Messaging Service is
+	// routed to it may send.
+	Account string
+	own     bool // an account was named
 }
 
 // Config is what the channels stand on. Engine, Log, Streams, Out, In and Adapters are required.
@@ -54,7 +58,7 @@ type Config struct {
 	StatusURL func(adapter string) string
 	// Mark is for logs that several processes share; see reactor.Options.
 	Mark     reactor.Mark
-	Attempts int           // until a message is parked; 0: ten
+	Attempts int           // until a message, or what came in, is parked; 0: 60, which takes about four hours
 	Patience time.Duration // with a carrier; 0: 30 s
 	Logger   *slog.Logger
 	Now      func() time.Time // nil: time.Now
@@ -86,6 +90,7 @@ type Channels struct {
 
 // New returns channels; they do nothing before RunOut and RunIn.
 func New(c Config) *Channels {
+	c.Attempts = cmp.Or(c.Attempts, 60)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -94,14 +99,14 @@ func New(c Config) *Channels {
 	}
 	v := &Channels{Config: c, adapters: map[string]Adapter{}, past: past.New(c.Streams, 0)}
 	for _, a := range c.Adapters {
-		a.Account = cmp.Or(a.Account, c.Account)
+		a.own, a.Account = a.Account != "", cmp.Or(a.Account, c.Account)
 		v.adapters[a.Name] = a
 	}
 	v.out = reactor.New(c.Out, store.Paced(c.Log, 20*time.Millisecond, nil), v.fanOut, v.send, &reactor.Options{
 		Filter: store.Filter{Types: []string{events.MessageAdded{}.EventType()}}, Marked: true,
 		Attempts: c.Attempts, Timeout: c.Patience, Mark: c.Mark, Logger: c.Logger, Observe: v.observed("out"),
 	})
-	v.in = reactor.New(c.In, c.Log, nil, v.receive, &reactor.Options{Logger: c.Logger, Observe: v.observed("in")})
+	v.in = reactor.New(c.In, c.Log, nil, v.receive, &reactor.Options{Attempts: c.Attempts, Logger: c.Logger, Observe: v.observed("in")})
 	return v
 }
 
@@ -131,6 +136,9 @@ func (v *Channels) RunOut(ctx context.Context) error {
 	}
 	return group.Wait()
 }
+
+// Idle waits until nothing of what carriers handed over is to be done now, or ctx ends.
+func (v *Channels) Idle(ctx context.Context) error { return v.In.Idle(ctx) }
 
 // RunIn works on what carriers handed over, until ctx ends.
 func (v *Channels) RunIn(ctx context.Context) error { return v.in.Run(ctx) }

@@ -296,9 +296,9 @@ func TestAWebhookCanRefuseWhatComesFromOutside(t *testing.T) {
 func TestStatusesOfUnknownMessagesAreParked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, loopback.Config{})
-		w.run(2*time.Hour, func(c *channels.Channels) {
+		w.run(time.Hour, func(c *channels.Channels) {
 			require.NoError(t, c.Take(t.Context(), "test", carrier.Report{Status: &carrier.Status{ID: "nobody's", Status: "delivered"}}))
-			time.Sleep(2 * time.Hour)
+			time.Sleep(8 * time.Hour)
 			entries, err := c.In.Entries(reactor.Selection{State: reactor.Parked})
 			require.NoError(t, err)
 			require.Len(t, entries, 1)

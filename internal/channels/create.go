@@ -39,7 +39,7 @@ func (v *Channels) autocreate(ctx context.Context, a Adapter, m carrier.Inbound,
 		return engine.Route{}, reactor.Note{}, refused(err)
 	}
 	sid := begun(a, m, former.Conversation)
-	c := v.command(a, "create "+m.ID, sid, place.Service, m.At, conversation.CreateWithParticipants{
+	c := v.command(a, "create "+m.ID+" "+former.Conversation, sid, place.Service, m.At, conversation.CreateWithParticipants{
 		Conversation: conversation.Create{Sid: sid, FriendlyName: m.From, MessagingService: mg, Predecessor: former.Conversation},
 		Participants: members(m, to),
 	})

@@ -164,8 +164,19 @@ func (r recording) recipient() (string, error) {
 	return r.To, nil
 }
 
-// deliver finds where a message from outside belongs and adds it (reference 9.1).
+// deliver finds where a message from outside belongs and adds it (reference 9.1). Where
+// that is is kept before it is added: an attempt that was cut off may have added it
+// there, and the conversation have closed since.
 func (v *Channels) deliver(ctx context.Context, a Adapter, m carrier.Inbound) (reactor.Note, error) {
+	former, err := v.routed(a, m)
+	if err != nil {
+		return reactor.Note{}, err
+	}
+	if former.Open {
+		if note, err := v.finishAndAdd(ctx, a, m, former); !closedMeanwhile(err) {
+			return note, err
+		}
+	}
 	route, err := v.route(ctx, a, m)
 	if err != nil {
 		return reactor.Note{}, err
@@ -176,13 +187,47 @@ func (v *Channels) deliver(ctx context.Context, a Adapter, m carrier.Inbound) (r
 			return note, err
 		}
 	}
-	first := route.Conversation == begun(a, m, route.Predecessor)
-	if first { // by this attempt or one that was cut off
-		if err := v.finish(ctx, a, m, route); err != nil {
+	if err := v.keepRoute(a, m, route); err != nil {
+		return reactor.Note{}, err
+	}
+	return v.finishAndAdd(ctx, a, m, route)
+}
+
+func routeKey(a Adapter, m carrier.Inbound) string { return "route " + linkKey(a, m.ID) }
+
+// routed is where an earlier attempt took the message to; not open: there was none.
+func (v *Channels) routed(a Adapter, m carrier.Inbound) (r engine.Route, err error) {
+	text, err := v.In.Link(routeKey(a, m))
+	if err == nil && text != "" {
+		err = json.Unmarshal([]byte(text), &r)
+	}
+	return r, err
+}
+
+func (v *Channels) keepRoute(a Adapter, m carrier.Inbound, r engine.Route) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return v.in.Put(map[string]string{routeKey(a, m): string(text)})
+}
+
+// closedMeanwhile says that the conversation does not take the message any more.
+func closedMeanwhile(err error) bool {
+	f := failure(err)
+	return f != nil && (f.Code == "conversation_closed" || f.Code == "conversation_not_found")
+}
+
+// finishAndAdd does the rest of beginning a conversation, if this message or an attempt
+// that was cut off began it, and adds the message.
+func (v *Channels) finishAndAdd(ctx context.Context, a Adapter, m carrier.Inbound, r engine.Route) (reactor.Note, error) {
+	first := r.Conversation == begun(a, m, r.Predecessor)
+	if first {
+		if err := v.finish(ctx, a, m, r); err != nil {
 			return reactor.Note{}, err
 		}
 	}
-	return v.add(ctx, a, m, route.Conversation, route.Service, !first)
+	return v.add(ctx, a, m, r.Conversation, r.Service, !first)
 }
 
 // add adds the message. Only one to a conversation that was there is shown to webhooks

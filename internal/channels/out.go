@@ -41,8 +41,8 @@ func (v *Channels) fanOut(ctx context.Context, recorded events.Recorded) ([]reac
 	}
 	decoded, err := events.Vocabulary().Decode(recorded.Type, recorded.Data)
 	if err != nil {
-		v.Logger.Error("a message cannot be read and is not sent", "position", recorded.Position, "err", err)
-		return nil, nil
+		v.Logger.Error("a message cannot be read, and is not sent", "position", recorded.Position, "err", err)
+		return []reactor.Job{unreadable(recorded)}, nil
 	}
 	e, ok := decoded.(events.MessageAdded)
 	if !ok || len(e.Recipients) == 0 {
@@ -64,15 +64,20 @@ func (v *Channels) fanOut(ctx context.Context, recorded events.Recorded) ([]reac
 	})
 	if errors.Is(err, past.ErrUnreadable) {
 		v.Logger.Error("a conversation cannot be read, and its message is not sent", "position", recorded.Position, "err", err)
-		_, sid, _ := events.SplitStream(recorded.Stream)
-		return []reactor.Job{{Key: e.Message, Target: nobody, Order: sid, About: sid, What: whatUnreadable, Data: []byte("{}")}}, nil
+		return []reactor.Job{unreadable(recorded)}, nil
 	}
 	return jobs, err
 }
 
 // whatUnreadable is a message of a conversation that has events this program cannot
-// read. It is parked, and holds nobody else up.
+// read.
 const whatUnreadable = "unreadable"
+
+// unreadable is its job: it is parked, and holds nobody else up.
+func unreadable(recorded events.Recorded) reactor.Job {
+	_, sid, _ := events.SplitStream(recorded.Stream)
+	return reactor.Job{Key: recorded.ID.String(), Target: nobody, Order: sid, About: sid, What: whatUnreadable, Data: []byte("{}")}
+}
 
 var errUnreadable = errors.New("the conversation has events that this program cannot read")
 
@@ -144,6 +149,9 @@ func (v *Channels) send(ctx context.Context, w reactor.Work) (reactor.Note, erro
 	a, known := v.adapters[w.Target]
 	if !known {
 		return reactor.Note{}, &reactor.Stop{Reason: fmt.Errorf("%w: %.64q", ErrUnknownAdapter, w.Target)}
+	}
+	if a.own && a.Account != s.Account {
+		return reactor.Note{}, &reactor.Stop{Reason: fmt.Errorf("the adapter carries for %s only", a.Account)}
 	}
 	switch status, there, err := v.Engine.DeliveryOf(ctx, s.Conversation, s.Message, s.Recipients[0].Participant); {
 	case err != nil:

@@ -94,8 +94,9 @@ func (e *Engine) MessagingServiceOf(ctx context.Context, accountSid, sender stri
 
 // DeliveryOf returns what is known of a recipient's copy of a message: its status, empty
 // when nothing is; there is false when there is nothing to send any more, because
-// message or conversation were removed.
+// message or conversation were removed. It asks the log: whether a message is sent is
+// decided by it.
 func (e *Engine) DeliveryOf(ctx context.Context, conversationSid, message, participant string) (status string, there bool, err error) {
-	err = e.conversations.glance(ctx, conversationSid, func(s conversation.State) { status, there = s.Delivery(message, participant) })
+	err = e.conversations.view(ctx, conversationSid, func(s conversation.State) { status, there = s.Delivery(message, participant) })
 	return status, there, asError(err)
 }

@@ -111,11 +111,25 @@ func (q *Queue) woken() (list []string, err error) {
 	})
 }
 
-// begin notes that an attempt begins. It survives a power cut.
-func (q *Queue) begin(w Work) error {
-	return q.enter(&write{sync: true, done: make(chan struct{}), do: func(conn *sqlite.Conn) error {
-		return sqlitex.Execute(conn, `UPDATE job SET begun = 1 WHERE seq = ?`, &sqlitex.ExecOptions{Args: []any{w.Seq}})
+// begin notes that an attempt begins, unless somebody has discarded the job. It
+// survives a power cut.
+func (q *Queue) begin(w Work) (wanted bool, err error) {
+	err = q.enter(&write{sync: true, done: make(chan struct{}), do: func(conn *sqlite.Conn) error {
+		err := sqlitex.Execute(conn, `UPDATE job SET begun = 1 WHERE seq = ? AND state = 'pending'`, &sqlitex.ExecOptions{Args: []any{w.Seq}})
+		wanted = conn.Changes() > 0
+		return err
 	}})
+	return wanted, err
+}
+
+// wanted reports whether a job is still to be done.
+func (q *Queue) wanted(w Work) (wanted bool, err error) {
+	err = q.read(func(conn *sqlite.Conn) error {
+		return sqlitex.Execute(conn, `SELECT state = 'pending' FROM job WHERE seq = ?`, &sqlitex.ExecOptions{
+			Args: []any{w.Seq}, ResultFunc: func(row *sqlite.Stmt) error { wanted = row.ColumnBool(0); return nil },
+		})
+	})
+	return wanted, err
 }
 
 // result is what came of an attempt.
@@ -154,9 +168,10 @@ func (q *Queue) settle(w Work, r result) error {
 	})
 }
 
-// promote makes the first pending job of an order its head.
+// promote makes the first pending job of an order its head, if it has none.
 func promote(conn *sqlite.Conn, target, order string) error {
-	return sqlitex.Execute(conn, `UPDATE job SET head = 1 WHERE seq = (SELECT min(seq) FROM job WHERE target = ? AND ordering = ? AND state = 'pending')`,
+	return sqlitex.Execute(conn, `UPDATE job SET head = 1 WHERE seq = (SELECT min(seq) FROM job WHERE target = ?1 AND ordering = ?2 AND state = 'pending')
+		AND NOT EXISTS (SELECT 1 FROM job WHERE target = ?1 AND ordering = ?2 AND state = 'pending' AND head = 1)`,
 		&sqlitex.ExecOptions{Args: []any{target, order}})
 }
 

@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // lane is one target's way to its attempts. It ends when nothing is left to do for the
@@ -14,6 +13,47 @@ import (
 type lane struct {
 	ctx  context.Context
 	news chan struct{} // of one: there may be something
+
+	mu     sync.Mutex
+	flying map[int64]bool // jobs that are being attempted
+}
+
+func newLane(ctx context.Context) *lane {
+	return &lane{ctx: ctx, news: make(chan struct{}, 1), flying: map[int64]bool{}}
+}
+
+// start notes that a job is being attempted, if it is not and there is room.
+func (l *lane) start(seq int64, room int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.flying[seq] || len(l.flying) >= room {
+		return false
+	}
+	l.flying[seq] = true
+	return true
+}
+
+// land notes that a job is no longer being attempted.
+func (l *lane) land(seq int64) {
+	l.mu.Lock()
+	delete(l.flying, seq)
+	l.mu.Unlock()
+	l.tell()
+}
+
+// aloft is how many jobs are being attempted.
+func (l *lane) aloft() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.flying)
+}
+
+// tell says that there may be something.
+func (l *lane) tell() {
+	select {
+	case l.news <- struct{}{}:
+	default:
+	}
 }
 
 // wake has the jobs of a target looked at.
@@ -21,35 +61,36 @@ func (r *Reactor) wake(target string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if l, there := r.lanes[target]; there && target != "" {
-		select {
-		case l.news <- struct{}{}:
-		default:
-		}
+		l.tell()
 		return
 	}
 	if root := r.lanes[""]; root != nil {
-		r.open(root.ctx, target)
+		l := newLane(root.ctx)
+		r.lanes[target] = l
+		r.group.Go(func() { r.serve(l, target) })
 	}
-}
-
-// open begins a lane; the caller has the lock.
-func (r *Reactor) open(ctx context.Context, target string) {
-	l := &lane{ctx: ctx, news: make(chan struct{}, 1)}
-	r.lanes[target] = l
-	r.group.Go(func() { r.serve(l, target) })
 }
 
 // serve works on a target's jobs until there are none, or it is told to stop.
 func (r *Reactor) serve(l *lane, target string) {
 	for l.ctx.Err() == nil {
-		jobs, next, err := r.queue.due(target, 4*r.o.Parallel)
-		switch {
-		case err != nil:
+		jobs, next, err := r.queue.due(target, r.o.Parallel+l.aloft())
+		if err != nil {
 			r.o.Logger.Warn("jobs could not be read", "err", err)
 			pause(l.ctx)
-		case len(jobs) > 0:
-			r.attemptAll(l.ctx, jobs)
-		case !r.await(l, target, next):
+			continue
+		}
+		started := false
+		for _, w := range jobs {
+			if l.start(w.Seq, r.o.Parallel) {
+				started = true
+				r.group.Go(func() {
+					defer l.land(w.Seq)
+					r.attempt(l.ctx, w)
+				})
+			}
+		}
+		if !started && !r.await(l, target, next) {
 			return
 		}
 	}
@@ -57,13 +98,17 @@ func (r *Reactor) serve(l *lane, target string) {
 
 // await waits for news, or until the next job is due; false: the lane has ended.
 func (r *Reactor) await(l *lane, target string, next time.Time) bool {
-	if next.IsZero() {
+	if next.IsZero() && l.aloft() == 0 {
 		return !r.close(l, target)
 	}
-	timer := time.NewTimer(max(time.Millisecond, next.Sub(r.queue.now())))
-	defer timer.Stop()
+	var due <-chan time.Time
+	if !next.IsZero() {
+		timer := time.NewTimer(max(time.Millisecond, next.Sub(r.queue.now())))
+		defer timer.Stop()
+		due = timer.C
+	}
 	select {
-	case <-timer.C:
+	case <-due:
 	case <-l.news:
 	case <-l.ctx.Done():
 		return false
@@ -84,30 +129,16 @@ func (r *Reactor) close(l *lane, target string) bool {
 	}
 }
 
-func (r *Reactor) attemptAll(ctx context.Context, jobs []Work) {
-	var group errgroup.Group
-	group.SetLimit(r.o.Parallel)
-	for _, w := range jobs {
-		if ctx.Err() != nil {
-			break
-		}
-		group.Go(func() error {
-			r.attempt(ctx, w)
-			return nil
-		})
-	}
-	_ = group.Wait() // they fail none
-}
-
 // attempt attempts a job and notes what came of it. That it is told to stop meanwhile
 // does not cut it off.
 func (r *Reactor) attempt(ctx context.Context, w Work) {
-	if r.o.Marked {
-		if err := r.queue.begin(w); err != nil {
-			r.o.Logger.Warn("attempt not begun", "job", w.Seq, "err", err)
-			pause(ctx)
-			return
-		}
+	wanted, err := r.begin(w)
+	if err != nil {
+		r.o.Logger.Warn("attempt not begun", "job", w.Seq, "err", err)
+		pause(ctx)
+	}
+	if err != nil || !wanted {
+		return
 	}
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.o.Timeout)
 	defer cancel()
@@ -124,6 +155,15 @@ func (r *Reactor) attempt(ctx context.Context, w Work) {
 	if r.o.Observe != nil {
 		r.o.Observe(res.state, res.took)
 	}
+}
+
+// begin reports whether a job is still to be done, and notes the attempt if that is
+// wanted.
+func (r *Reactor) begin(w Work) (bool, error) {
+	if r.o.Marked {
+		return r.queue.begin(w)
+	}
+	return r.queue.wanted(w)
 }
 
 // judge decides what an attempt means for its job.

@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -184,17 +185,40 @@ func (q *Queue) Counts() (counts map[State]int, err error) {
 	return counts, err
 }
 
-// settled is how far the log's events have led to nothing that is still to do; zero:
-// not known.
-func (q *Queue) settled() (at events.Position, err error) {
+// Idle waits until no job can be attempted now, or ctx ends.
+func (q *Queue) Idle(ctx context.Context) error {
+	for {
+		busy := false
+		err := q.read(func(conn *sqlite.Conn) error {
+			return sqlitex.Execute(conn, `SELECT 1 FROM job WHERE state = 'pending' AND head = 1 AND due <= ? LIMIT 1`, &sqlitex.ExecOptions{
+				Args: []any{q.now().UnixMicro()}, ResultFunc: func(*sqlite.Stmt) error { busy = true; return nil },
+			})
+		})
+		if err != nil || !busy {
+			return err
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// settled is how far the log's events have led to nothing that is still to do, of
+// those behind a position.
+func (q *Queue) settled(behind events.Position) (at events.Position, err error) {
 	at, _, err = q.Cursor()
 	if err != nil {
 		return at, err
 	}
 	err = q.read(func(conn *sqlite.Conn) error {
-		return sqlitex.Execute(conn, `SELECT since FROM job WHERE state = 'pending' AND since <> '' ORDER BY seq LIMIT 1`, &sqlitex.ExecOptions{
-			ResultFunc: func(row *sqlite.Stmt) (err error) {
-				at, err = events.ParsePosition(row.ColumnText(0))
+		return sqlitex.Execute(conn, `SELECT since FROM job WHERE state = 'pending' AND since <> '' ORDER BY seq`, &sqlitex.ExecOptions{
+			ResultFunc: func(row *sqlite.Stmt) error {
+				since, err := events.ParsePosition(row.ColumnText(0))
+				if err == nil && since.Compare(behind) >= 0 && since.Compare(at) < 0 {
+					at = since
+				}
 				return err
 			},
 		})

@@ -81,6 +81,7 @@ var schema = []string{
 	)`,
 	`CREATE INDEX IF NOT EXISTS attempt_job ON attempt (job)`,
 	`CREATE TABLE IF NOT EXISTS link (key TEXT PRIMARY KEY, value TEXT NOT NULL, created INTEGER NOT NULL) WITHOUT ROWID`,
+	`CREATE INDEX IF NOT EXISTS link_age ON link (created)`,
 	`CREATE TABLE IF NOT EXISTS woken (target TEXT PRIMARY KEY) WITHOUT ROWID`,
 }
 
@@ -214,10 +215,15 @@ func (q *Queue) begins(conn *sqlite.Conn, taken []*write) error {
 	if slices.ContainsFunc(taken, func(w *write) bool { return w.sync }) {
 		sync = Full
 	}
-	return errors.Join(
-		sqlitex.Execute(conn, `PRAGMA synchronous = `+string(sync), nil),
-		sqlitex.Execute(conn, "BEGIN IMMEDIATE", nil),
-	)
+	if !conn.AutocommitEnabled() { // the last one could not even be rolled back
+		if err := sqlitex.ExecuteTransient(conn, "ROLLBACK", nil); err != nil {
+			return err
+		}
+	}
+	if err := sqlitex.Execute(conn, `PRAGMA synchronous = `+string(sync), nil); err != nil {
+		return err
+	}
+	return sqlitex.Execute(conn, "BEGIN IMMEDIATE", nil)
 }
 
 // attempted makes one change of a transaction, or none of it.

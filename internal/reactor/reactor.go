@@ -87,6 +87,7 @@ type Reactor struct {
 
 	saved    time.Time // when the cursor was; only for who follows
 	position atomic.Pointer[events.Position]
+	began    atomic.Pointer[events.Position] // settled up to here, as others know; nil: not known
 }
 
 // New returns a reactor. A nil react follows nothing: jobs are only put.
@@ -171,6 +172,12 @@ func (r *Reactor) end(stop func()) {
 	r.mu.Unlock()
 	stop()
 	r.group.Wait()
+	within, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := r.saveMark(within); err != nil {
+		r.o.Logger.Warn("others were not told how far everything is settled", "err", err)
+	}
+	r.began.Store(nil)
 }
 
 // follow turns events into jobs until something fails.
@@ -179,6 +186,7 @@ func (r *Reactor) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.began.Store(&from)
 	r.position.Store(&from)
 	defer r.position.Store(nil)
 	for batch, err := range store.Subscribe(ctx, r.log, from, r.o.Filter) {
@@ -288,14 +296,29 @@ func (r *Reactor) tidy(ctx context.Context, thorough bool) error {
 	for more := thorough; more && err == nil && ctx.Err() == nil; {
 		more, err = r.queue.forget(r.queue.now().Add(-r.o.Keep))
 	}
-	if err != nil || r.o.Mark == nil {
+	if err != nil {
 		return err
 	}
-	at, err := r.queue.settled()
-	if err != nil || at.IsZero() {
+	return r.saveMark(ctx)
+}
+
+// saveMark tells others up to where everything is settled, once this process knows
+// where it began, and only forwards: what was left of an earlier time here has been done
+// again by who had its turn meanwhile.
+func (r *Reactor) saveMark(ctx context.Context) error {
+	began := r.began.Load()
+	if began == nil || r.o.Mark == nil {
+		return nil
+	}
+	at, err := r.queue.settled(*began)
+	if err != nil || at.Compare(*began) <= 0 {
 		return err
 	}
-	return r.o.Mark.Save(ctx, at)
+	if err := r.o.Mark.Save(ctx, at); err != nil {
+		return err
+	}
+	r.began.Store(&at)
+	return nil
 }
 
 // pause waits a second; false when the context ended.
