@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/parley-engine/parley/events"
@@ -76,9 +77,13 @@ func (v *server) openChannels(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	shared, owner, err := v.sharedSending(ctx, in)
+	if err != nil {
+		return err
+	}
 	v.channels = channels.New(channels.Config{
 		Engine: v.engine, Log: v.followed(), Streams: v.store, Out: out, In: in, Adapters: adapters, Routing: file.Routing(), Account: v.account,
-		FileURL: fileURL, StatusURL: v.statusURL, Before: v.beforeChannel, Keep: v.fetcher().Keep, Mark: mark, Logger: v.log,
+		FileURL: fileURL, StatusURL: v.statusURL, Before: v.beforeChannel, Keep: v.fetcher().Keep, Mark: mark, Shared: shared, Owner: owner, Logger: v.log,
 		Observe: carrierMetrics(v.registry),
 	})
 	return v.channels.Prepare(ctx)
@@ -93,6 +98,27 @@ func (v *server) beforeChannel(ctx context.Context, c engine.Command, begins *ca
 	return v.hooks.BeforeArrival(ctx, c, webhooks.Arrival{Body: begins.Body, Binding: events.Binding{
 		Type: events.AddressType(begins.From), Address: begins.From, ProxyAddress: begins.To[0],
 	}})
+}
+
+// sharedSending is what nodes know of each other's sending, and this one's name in it,
+// which its queue keeps; nil: this one is alone.
+func (v *server) sharedSending(ctx context.Context, in *reactor.Queue) (channels.Shared, string, error) {
+	if v.leases == nil {
+		return nil, "", nil
+	}
+	const key = "owner"
+	owner, err := in.Link(key)
+	if err == nil && owner == "" {
+		owner = uuid.NewString()
+	}
+	if err == nil { // also again, so that it is not forgotten
+		err = in.Put(map[string]string{key: owner})
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	shared, err := bus.OpenShared(ctx, v.conn)
+	return shared, owner, err
 }
 
 // carrierMetrics counts attempts to send, and to make something of what came.

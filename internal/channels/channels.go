@@ -56,8 +56,11 @@ type Config struct {
 	Keep func(ctx context.Context, m carrier.Media) (events.Media, string, error)
 	// StatusURL returns where an adapter's gateway may send statuses; nil: nowhere.
 	StatusURL func(adapter string) string
-	// Mark is for logs that several processes share; see reactor.Options.
+	// Mark and Shared are for logs that several processes share; see reactor.Options.
+	// Owner is this process's name in Shared, the same after a restart.
 	Mark     reactor.Mark
+	Shared   Shared
+	Owner    string
 	Attempts int           // until a message, or what came in, is parked; 0: 60, which takes about four hours
 	Patience time.Duration // with a carrier; 0: 30 s
 	Logger   *slog.Logger

@@ -125,7 +125,7 @@ var errNotKnown = errors.New("no message with this id was sent")
 // record records a status (reference 4.5).
 func (v *Channels) record(ctx context.Context, a Adapter, key string, r recording) (reactor.Note, error) {
 	if r.Ref.Conversation == "" {
-		found, err := v.In.Link(linkKey(a, r.ID))
+		found, err := v.find(ctx, linkKey(a, r.ID))
 		if err != nil {
 			return reactor.Note{}, err
 		}
@@ -164,22 +164,18 @@ func (r recording) recipient() (string, error) {
 	return r.To, nil
 }
 
-// deliver finds where a message from outside belongs and adds it (reference 9.1). Where
-// that is is kept before it is added: an attempt that was cut off may have added it
-// there, and the conversation have closed since.
+// deliver finds where a message from outside belongs and adds it (reference 9.1). If that
+// has closed, an attempt that was cut off, or another node, may have added it before; it
+// is asked first.
 func (v *Channels) deliver(ctx context.Context, a Adapter, m carrier.Inbound) (reactor.Note, error) {
-	former, err := v.routed(a, m)
-	if err != nil {
-		return reactor.Note{}, err
-	}
-	if former.Open {
-		if note, err := v.finishAndAdd(ctx, a, m, former); !closedMeanwhile(err) {
-			return note, err
-		}
-	}
 	route, err := v.route(ctx, a, m)
 	if err != nil {
 		return reactor.Note{}, err
+	}
+	if !route.Open && route.Conversation != "" {
+		if note, err := v.add(ctx, a, m, route.Conversation, route.Service, false); !closedMeanwhile(err) {
+			return note, err
+		}
 	}
 	if !route.Open {
 		var note reactor.Note
@@ -187,29 +183,7 @@ func (v *Channels) deliver(ctx context.Context, a Adapter, m carrier.Inbound) (r
 			return note, err
 		}
 	}
-	if err := v.keepRoute(a, m, route); err != nil {
-		return reactor.Note{}, err
-	}
 	return v.finishAndAdd(ctx, a, m, route)
-}
-
-func routeKey(a Adapter, m carrier.Inbound) string { return "route " + linkKey(a, m.ID) }
-
-// routed is where an earlier attempt took the message to; not open: there was none.
-func (v *Channels) routed(a Adapter, m carrier.Inbound) (r engine.Route, err error) {
-	text, err := v.In.Link(routeKey(a, m))
-	if err == nil && text != "" {
-		err = json.Unmarshal([]byte(text), &r)
-	}
-	return r, err
-}
-
-func (v *Channels) keepRoute(a Adapter, m carrier.Inbound, r engine.Route) error {
-	text, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	return v.in.Put(map[string]string{routeKey(a, m): string(text)})
 }
 
 // closedMeanwhile says that the conversation does not take the message any more.

@@ -163,12 +163,15 @@ func (v *Channels) send(ctx context.Context, w reactor.Work) (reactor.Note, erro
 	case w.Interrupted && !a.Carrier.Idempotent():
 		return reactor.Note{}, unknown(carrier.ErrUnknown)
 	}
+	if err := v.claimed(ctx, a, w.Key); err != nil {
+		return reactor.Note{}, err
+	}
 	m, err := v.message(a, w.Key, s)
 	var sent carrier.Sent
 	if err == nil {
 		sent, err = a.Carrier.Send(ctx, m)
 	}
-	return v.sent(a, s, sent, err)
+	return v.sent(ctx, a, s, sent, err)
 }
 
 func unknown(err error) error {
@@ -176,13 +179,13 @@ func unknown(err error) error {
 }
 
 // sent decides what an attempt to send means.
-func (v *Channels) sent(a Adapter, s sending, sent carrier.Sent, err error) (reactor.Note, error) {
+func (v *Channels) sent(ctx context.Context, a Adapter, s sending, sent carrier.Sent, err error) (reactor.Note, error) {
 	var no *carrier.Refused
 	var later *carrier.Later
 	switch {
 	case errors.As(err, &no):
 		status := carrier.Status{Status: events.DeliveryFailed, ErrorCode: no.Code}
-		return reactor.Note{Text: no.Error()}, v.report(a, s, "", status)
+		return reactor.Note{Text: no.Error()}, v.report(ctx, a, s, "", status)
 	case errors.As(err, &later):
 		return reactor.Note{}, &reactor.Later{After: later.After, Reason: err}
 	case errors.Is(err, carrier.ErrUnknown) && !a.Carrier.Idempotent():
@@ -190,7 +193,7 @@ func (v *Channels) sent(a Adapter, s sending, sent carrier.Sent, err error) (rea
 	case err != nil:
 		return reactor.Note{}, err
 	}
-	if err := v.report(a, s, sent.ID, carrier.Status{Status: sent.Status}); err != nil {
+	if err := v.report(ctx, a, s, sent.ID, carrier.Status{Status: sent.Status}); err != nil {
 		if a.Carrier.Idempotent() {
 			return reactor.Note{}, err
 		}
@@ -201,7 +204,7 @@ func (v *Channels) sent(a Adapter, s sending, sent carrier.Sent, err error) (rea
 
 // report has the status of each recipient's copy recorded, and the gateway's id of the
 // message, if it has one, found again when the next status comes.
-func (v *Channels) report(a Adapter, s sending, id string, status carrier.Status) error {
+func (v *Channels) report(ctx context.Context, a Adapter, s sending, id string, status carrier.Status) error {
 	var jobs []reactor.Job
 	for _, r := range s.Recipients {
 		job, err := recording{Ref: reference{s.Account, s.Conversation, s.Message, nil}, To: r.Participant, ID: id, Status: status}.job(a)
@@ -214,7 +217,13 @@ func (v *Channels) report(a Adapter, s sending, id string, status carrier.Status
 	if err != nil || id == "" {
 		return errors.Join(err, v.in.Put(nil, jobs...))
 	}
-	return v.in.Put(map[string]string{linkKey(a, id): string(ref)}, jobs...)
+	if err := v.in.Put(map[string]string{linkKey(a, id): string(ref)}, jobs...); err != nil {
+		return err
+	}
+	if err := v.keep(ctx, linkKey(a, id), string(ref)); err != nil {
+		v.Logger.Warn("other nodes do not know what a gateway calls a message; its statuses wait for this one", "adapter", a.Name, "err", err)
+	}
+	return nil
 }
 
 // Limits of what goes out (reference 4.2).
