@@ -288,7 +288,7 @@ func TestANodeThatStopsLeavesNothingToSendAgain(t *testing.T) {
 // slow takes two seconds.
 type slow struct{ *recorder }
 
-func (s *slow) Send(ctx context.Context, m carrier.Outgoing) (carrier.Sent, error) {
+func (s *slow) Send(_ context.Context, m carrier.Outgoing) (carrier.Sent, error) {
 	s.mu.Lock()
 	s.sent = append(s.sent, m)
 	s.mu.Unlock()
