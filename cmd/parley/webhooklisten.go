@@ -108,7 +108,9 @@ func (l *listening) run(ctx context.Context, address string) error {
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	err = server.Shutdown(grace)
+	if err = server.Shutdown(grace); errors.Is(err, context.DeadlineExceeded) {
+		err = server.Close() // of connections on which nothing was asked
+	}
 	<-served
 	return err
 }

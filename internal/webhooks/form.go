@@ -109,6 +109,9 @@ func (f form) firstBinding(later []events.Event) {
 	for _, e := range later {
 		if added, is := e.(events.ParticipantAdded); is && added.Binding != (events.Binding{}) {
 			f.binding(added.Binding)
+			if f["Source"] != "API" && f["Source"] != "SDK" {
+				f["Source"] = strings.ToUpper(added.Binding.Type)
+			}
 			return
 		}
 	}
@@ -230,10 +233,28 @@ func source(a events.Actor, c *past.Conversation, participant string) string {
 					return strings.ToUpper(p.Binding.Type)
 				}
 			}
+			if kind := onlyType(c); kind != "" {
+				return strings.ToUpper(kind)
+			}
 		}
 		return channel(a.ID)
 	}
 	return "API"
+}
+
+// onlyType is the type that all participants outside have; empty: there is none, or more
+// than one.
+func onlyType(c *past.Conversation) (kind string) {
+	for _, p := range c.Participants {
+		switch t := p.Binding.Type; {
+		case t == "" || t == kind:
+		case kind != "":
+			return ""
+		default:
+			kind = t
+		}
+	}
+	return kind
 }
 
 // channel is the type of an address, or of an adapter that is named by it.
