@@ -6,8 +6,10 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -34,10 +36,22 @@ func scriptHooked(ts *testscript.TestScript, neg bool, args []string) {
 // scriptFreePort puts an address into a variable that nobody listens on.
 func scriptFreePort(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, len(args) == 1, "freeport NAME")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := quietListener()
 	ts.Check(err)
 	ts.Setenv(args[0], l.Addr().String())
 	ts.Check(l.Close())
+}
+
+// quietListener listens on a port below those that connections get by themselves: who
+// dials one of them where nobody listens may be connected with himself, and then nobody
+// can.
+func quietListener() (l net.Listener, err error) {
+	for range 100 {
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 15000+mathrand.IntN(15000))); err == nil {
+			return l, nil
+		}
+	}
+	return nil, err
 }
 
 // scriptUntilListens waits until somebody listens on an address.
