@@ -17,6 +17,7 @@ import (
 
 	"github.com/parley-engine/parley/domain/address"
 	"github.com/parley-engine/parley/domain/conversation"
+	"github.com/parley-engine/parley/domain/service"
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/internal/channels"
 	"github.com/parley-engine/parley/internal/channels/carrier"
@@ -411,5 +412,47 @@ func TestWhatCannotBeReadHoldsNobodyUp(t *testing.T) {
 			require.Contains(t, parked[0].Note, "cannot read")
 		})
 		require.Contains(t, w.carrier.to(), bob+": sent")
+	})
+}
+
+func TestWhoWasTakenOutOfAConversationDoesNotWriteIntoIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, loopback.Config{})
+		w.autocreate(ours, address.AutoCreationPatch{})
+		sid := w.conversation(outside(ada, ours), outside(bob, ours))
+		route, err := w.engine.PairRoute(t.Context(), ac, ada, ours)
+		require.NoError(t, err)
+		w.do("", sid, conversation.RemoveParticipant{Participant: route.Participant})
+		w.run(time.Minute, func(c *channels.Channels) { w.inbound(c, ada, "hi", ours) })
+		require.NotContains(t, w.told(sid), "message "+ada+": hi")
+		list := w.conversations()
+		require.Len(t, list, 2)
+		require.Equal(t, []string{"created", "participant " + ada, "message " + ada + ": hi"}, w.told(list[1]))
+		route, err = w.engine.PairRoute(t.Context(), ac, ada, ours)
+		require.NoError(t, err)
+		require.Empty(t, route.Predecessor, "the other one goes on")
+	})
+}
+
+func TestASuccessorInAnotherServiceGetsTheFilesToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, loopback.Config{})
+		sid := w.conversation(outside(ada, ours))
+		closed := "closed"
+		w.do("", sid, conversation.Update{State: &closed})
+		other := w.do("", "", service.Create{FriendlyName: "other"})
+		w.autocreate(ours, address.AutoCreationPatch{Service: &other})
+		w.keep = func(ctx context.Context, m carrier.Media) (events.Media, string, error) {
+			hash, size, err := keepAll(ctx, strings.NewReader(m.URL), 1000)
+			return events.Media{ContentType: "image/png", Size: size}, hash, err
+		}
+		w.run(time.Minute, func(c *channels.Channels) {
+			require.NoError(t, c.Take(t.Context(), "test", carrier.Report{Inbound: &carrier.Inbound{
+				ID: "1", From: ada, To: []string{ours}, Body: "look", Media: []carrier.Media{{URL: "https://carrier/1"}},
+			}}))
+		})
+		list := w.conversations()
+		require.Len(t, list, 2)
+		require.Contains(t, w.told(list[1]), "message "+ada+": look")
 	})
 }

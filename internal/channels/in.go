@@ -173,8 +173,8 @@ func (v *Channels) deliver(ctx context.Context, a Adapter, m carrier.Inbound) (r
 		return reactor.Note{}, err
 	}
 	if !route.Open && route.Conversation != "" {
-		if note, err := v.add(ctx, a, m, route.Conversation, route.Service, false); !closedMeanwhile(err) {
-			return note, err
+		if before, err := v.addedBefore(ctx, a, m, route); err != nil || before {
+			return reactor.Note{Text: "was added to " + route.Conversation}, err
 		}
 	}
 	if !route.Open {
@@ -186,10 +186,19 @@ func (v *Channels) deliver(ctx context.Context, a Adapter, m carrier.Inbound) (r
 	return v.finishAndAdd(ctx, a, m, route)
 }
 
-// closedMeanwhile says that the conversation does not take the message any more.
-func closedMeanwhile(err error) bool {
-	f := failure(err)
-	return f != nil && (f.Code == "conversation_closed" || f.Code == "conversation_not_found")
+// addedBefore reports whether a conversation that is closed has the message. The same
+// command, whatever it says now, is recognised; a new one is refused.
+func (v *Channels) addedBefore(ctx context.Context, a Adapter, m carrier.Inbound, r engine.Route) (bool, error) {
+	_, err := v.Engine.Execute(ctx, v.command(a, "message "+m.ID, r.Conversation, r.Service, m.At, conversation.AddMessage{Author: m.From, Body: m.Body}))
+	switch f := failure(err); {
+	case f == nil:
+		return err == nil, err
+	case f.Kind == engine.KindIdempotencyConflict:
+		return true, nil
+	case f.Code == "conversation_closed" || f.Code == "conversation_not_found":
+		return false, nil
+	}
+	return false, refused(err)
 }
 
 // finishAndAdd does the rest of beginning a conversation, if this message or an attempt

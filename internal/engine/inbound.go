@@ -14,7 +14,7 @@ import (
 // Route is where a message from outside belongs (reference 9.1). The zero Route is
 // nowhere: nobody ever wrote that way.
 type Route struct {
-	Conversation string // CH…; also one that is closed, if it was the last
+	Conversation string // CH…; also one that is closed, if it was the last of these people
 	Service      string // IS… of the conversation
 	Participant  string // MB… that wrote; only when Open
 	Predecessor  string // CH… that it goes on from
@@ -52,8 +52,12 @@ func (e *Engine) route(ctx context.Context, c claim, writer func(conversation.St
 			return
 		}
 		c.Ref = sid
+		holds := s.Holds(c)
+		if !holds && s.State != events.StateClosed {
+			return // who wrote that way was taken out of it, and it goes on without him
+		}
 		r = Route{Conversation: sid, Service: s.Service, Predecessor: s.Predecessor}
-		if s.Holds(c) {
+		if holds {
 			r.Participant, r.Open = writer(s)
 		}
 	})

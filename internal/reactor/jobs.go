@@ -111,22 +111,22 @@ func (q *Queue) woken() (list []string, err error) {
 	})
 }
 
-// begin notes that an attempt begins, unless somebody has discarded the job. It
-// survives a power cut.
+// begin notes that an attempt begins, unless somebody has discarded the job, or it was
+// attempted since it was read. It survives a power cut.
 func (q *Queue) begin(w Work) (wanted bool, err error) {
 	err = q.enter(&write{sync: true, done: make(chan struct{}), do: func(conn *sqlite.Conn) error {
-		err := sqlitex.Execute(conn, `UPDATE job SET begun = 1 WHERE seq = ? AND state = 'pending'`, &sqlitex.ExecOptions{Args: []any{w.Seq}})
+		err := sqlitex.Execute(conn, `UPDATE job SET begun = 1 WHERE seq = ? AND state = 'pending' AND attempts = ?`, &sqlitex.ExecOptions{Args: []any{w.Seq, w.Attempts}})
 		wanted = conn.Changes() > 0
 		return err
 	}})
 	return wanted, err
 }
 
-// wanted reports whether a job is still to be done.
+// wanted reports whether a job is still to be done, and as it was read.
 func (q *Queue) wanted(w Work) (wanted bool, err error) {
 	err = q.read(func(conn *sqlite.Conn) error {
-		return sqlitex.Execute(conn, `SELECT state = 'pending' FROM job WHERE seq = ?`, &sqlitex.ExecOptions{
-			Args: []any{w.Seq}, ResultFunc: func(row *sqlite.Stmt) error { wanted = row.ColumnBool(0); return nil },
+		return sqlitex.Execute(conn, `SELECT state = 'pending' AND attempts = ? FROM job WHERE seq = ?`, &sqlitex.ExecOptions{
+			Args: []any{w.Attempts, w.Seq}, ResultFunc: func(row *sqlite.Stmt) error { wanted = row.ColumnBool(0); return nil },
 		})
 	})
 	return wanted, err

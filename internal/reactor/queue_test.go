@@ -69,3 +69,23 @@ func TestATransactionThatCouldNotBeEndedIsEnded(t *testing.T) {
 	q.turn <- conn
 	require.NoError(t, q.Put(nil, Job{Key: "1", Target: "t", Order: "o"}))
 }
+
+func TestAJobThatWasAttemptedSinceItWasReadIsNotBegun(t *testing.T) {
+	q := open(t)
+	require.NoError(t, q.Put(nil, Job{Key: "1", Target: "t", Order: "o"}))
+	jobs, _, err := q.due("t", 10)
+	require.NoError(t, err)
+	wanted, err := q.begin(jobs[0])
+	require.NoError(t, err)
+	require.True(t, wanted)
+	stale, _, err := q.due("t", 10) // in the middle of the attempt
+	require.NoError(t, err)
+	require.True(t, stale[0].Interrupted)
+	require.NoError(t, q.settle(jobs[0], result{state: Pending, problem: "not now"}))
+	wanted, err = q.begin(stale[0])
+	require.NoError(t, err)
+	require.False(t, wanted, "it is not cut off, and not due")
+	wanted, err = q.wanted(stale[0])
+	require.NoError(t, err)
+	require.False(t, wanted)
+}
