@@ -370,7 +370,7 @@ func TestPagesThatAreNone(t *testing.T) {
 			got := w.give(o, f.path(o.Path), given)
 			require.Equal(t, []int{400, 20422}, []int{got.status, got.code()}, "%s %q: %s", o.Name, wrong, got.text)
 		}
-		for _, fine := range [][]string{{"PageSize", "9223372036854775807"}, {"PageSize", "1"}, {"Page", "9223372036854775807"}, {"PageToken", ""}, {"Nonsense", "x"}} {
+		for _, fine := range [][]string{{"PageSize", "9223372036854775807"}, {"PageSize", "1"}, {"Page", "0"}, {"PageToken", ""}, {"Nonsense", "x"}} {
 			given := sound(o, n)
 			given.Set(fine[0], fine[1])
 			require.Equal(t, 200, w.give(o, f.path(o.Path), given).status, "%s %q", o.Name, fine)
