@@ -118,6 +118,7 @@ func decideCreate(s State, c Create) ([]events.Event, error) {
 		domain.CheckLength(c.FriendlyName, 256, "friendly_name", 50003),
 		checkCountry(c.Country),
 		checkAutoCreation(auto, c.ServiceOwned),
+		c.AutoCreation.checkUsed(auto.Type),
 	)
 	if err != nil {
 		return nil, err
@@ -134,7 +135,11 @@ func decideUpdate(s State, c Update) ([]events.Event, error) {
 		next.FriendlyName = *c.FriendlyName
 	}
 	owned := c.ServiceOwned || next.AutoCreation.Service == s.AutoCreation.Service
-	err := cmp.Or(domain.CheckLength(next.FriendlyName, 256, "friendly_name", 50003), checkAutoCreation(next.AutoCreation, owned))
+	err := cmp.Or(
+		domain.CheckLength(next.FriendlyName, 256, "friendly_name", 50003),
+		checkAutoCreation(next.AutoCreation, owned),
+		c.AutoCreation.checkUsed(next.AutoCreation.Type),
+	)
 	if err != nil || next.FriendlyName == s.FriendlyName && same(next.AutoCreation, s.AutoCreation) {
 		return nil, err
 	}

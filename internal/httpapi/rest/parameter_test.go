@@ -38,11 +38,11 @@ func spoil(p rest.Parameter) []spoiled {
 		ways = append(ways, spoiled{"wrong prefix", []string{"XX" + strings.Repeat("0", 32)}}, spoiled{"no SID", []string{"nonsense"}})
 	}
 	if len(p.Values) > 0 {
-		ways = append(ways, spoiled{"unknown value", []string{"nonsense"}})
+		ways = append(ways, spoiled{"unknown value", []string{"nonsense"}}, spoiled{"no value", []string{""}}, spoiled{"a value and more", []string{p.Values[0] + " "}})
 	}
 	switch {
 	case p.Type == "boolean":
-		ways = append(ways, spoiled{"no boolean", []string{"yes"}}, spoiled{"number", []string{"1"}})
+		ways = append(ways, spoiled{"no boolean", []string{"yes"}}, spoiled{"number", []string{"1"}}, spoiled{"nothing", []string{""}})
 	case p.Type == "integer":
 		ways = append(ways, spoiled{"fraction", []string{"1.5"}}, spoiled{"no number", []string{"one"}}, spoiled{"too large", []string{"9223372036854775808"}})
 	case p.Format == "date-time":
@@ -54,6 +54,7 @@ func spoil(p rest.Parameter) []spoiled {
 }
 
 const (
+	emptyIsUsual   = "an empty text is what it is without"
 	matchesNothing = "a filter that nothing matches is a filter"
 	notOfTarget    = "what the webhook's target has no use for is not looked at, and not kept"
 )
@@ -61,9 +62,14 @@ const (
 // permitted are the ways that are no mistake after all, by operation, parameter
 // and way.
 var permitted = map[string]string{
-	"ListConfigurationAddress Type very long":                          matchesNothing,
-	"ListBinding BindingType very long":                                matchesNothing,
-	"ListBinding BindingType unknown value":                            matchesNothing,
+	"UpdateConfigurationWebhook Method no value":                       emptyIsUsual,
+	"UpdateConfigurationWebhook Target no value":                       emptyIsUsual,
+	"CreateConversation State no value":                                emptyIsUsual,
+	"CreateConversationWithParticipants State no value":                emptyIsUsual,
+	"CreateConversationParticipant MessagingBinding.Level no value":    emptyIsUsual,
+	"CreateConversationScopedWebhook Configuration.Method no value":    emptyIsUsual,
+	"UpdateConversationScopedWebhook Configuration.Method no value":    emptyIsUsual,
+	"UpdateWebhookConfiguration Method no value":                       emptyIsUsual,
 	"ListBinding Identity very long":                                   matchesNothing,
 	"ListParticipantConversation Identity very long":                   matchesNothing,
 	"UpdateConversationScopedWebhook Configuration.Triggers very long": notOfTarget,
@@ -222,4 +228,26 @@ func TestWhatIsWrongWithAParameterIsSaid(t *testing.T) {
 		require.Equal(t, []int{400, 20422}, []int{got.status, got.code()}, asOf)
 	}
 	require.Equal(t, before, w.head())
+}
+
+func TestTheHeaderForWebhooksIsYesOrNo(t *testing.T) {
+	w := newWorld(t)
+	f := w.furnish(w.own(), 1)
+	before, asked := w.head(), 0
+	for n, o := range rest.Describe() {
+		if !o.Hooks {
+			continue
+		}
+		asked++
+		for _, wrong := range []string{"garbage", "yes", "1", "", " ", "true, false", "truee"} {
+			got := w.give(o, f.path(o.Path), sound(o, n), "X-Twilio-Webhook-Enabled", wrong)
+			require.Equal(t, []int{400, 20422}, []int{got.status, got.code()}, "%s %q: %s", o.Name, wrong, got.text)
+			require.Equal(t, "X-Twilio-Webhook-Enabled", got.body["details"].(map[string]any)["field"])
+		}
+	}
+	require.Equal(t, before, w.head())
+	require.Equal(t, 26, asked)
+	for _, fine := range []string{"true", "false", "True", "FALSE"} {
+		w.must(http.MethodPost, "/v1/Conversations", nil, "X-Twilio-Webhook-Enabled", fine)
+	}
 }
