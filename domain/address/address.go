@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/parley-engine/parley/domain"
 	"github.com/parley-engine/parley/events"
@@ -158,15 +157,14 @@ func checkAddress(addressType, address string) error {
 		return domain.Refuse(domain.InvalidArgument, "address_missing", "address", 50411, "The address is empty")
 	}
 	number, whatsapp := strings.CutPrefix(address, "whatsapp:")
-	wellFormed := len(address) <= 256 && domain.ValidText(address) && !strings.ContainsFunc(address, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
+	wellFormed := len(address) <= 256 && domain.PlainAddress(address)
 	switch addressType {
 	case "sms":
 		wellFormed = wellFormed && (phoneNumber(address) || digits(address, 3, 8))
 	case "whatsapp":
 		wellFormed = wellFormed && whatsapp && phoneNumber(number)
 	case "email":
-		at := strings.IndexByte(address, '@')
-		wellFormed = wellFormed && at > 0 && at < len(address)-1
+		wellFormed = wellFormed && domain.ValidEmail(address)
 	}
 	if !wellFormed {
 		return domain.Refuse(domain.InvalidArgument, "address_invalid", "address", 50407, "%.300q is not an address of type %s", address, addressType)

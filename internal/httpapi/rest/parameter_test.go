@@ -215,6 +215,10 @@ func TestWhatIsWrongWithAParameterIsSaid(t *testing.T) {
 		{"/v1/Conversations/" + talk + "/Messages", []string{"DateCreated", "0001-01-01T00:00:00Z", "Body", "x"}, 50308, "DateCreated", "between"},
 		{"/v1/Conversations/" + talk + "/Messages", []string{"DateCreated", "soon", "Body", "x"}, 50308, "DateCreated", "must be an ISO 8601 date and time"},
 		{"/v1/Conversations", []string{"Attributes", strings.Repeat("[", 600) + strings.Repeat("]", 600)}, 50304, "Attributes", "nested more than 512 deep"},
+		{"/v1/Conversations", []string{"Bindings.Email.Address", "a@b.example\r\nBcc: x@y.example"}, 50407, "Bindings.Email.Address", "is not an e-mail address"},
+		{"/v1/Conversations/" + talk, []string{"Bindings.Email.Address", "../../x"}, 50407, "Bindings.Email.Address", "is not an e-mail address"},
+		{"/v1/Conversations/" + talk, []string{"Bindings.Email.Name", "a\nb"}, 50407, "Bindings.Email.Name", "Bindings.Email.Name has a line break"},
+		{"/v1/Configuration/Addresses", []string{"Type", "email", "Address", "a b@c.example"}, 50407, "Address", "is not an address"},
 		{"/v1/ConversationWithParticipants", []string{"Participant", `{"identity":"a","date_created":"0001-01-01T00:00:00Z"}`}, 50308, "Participant", "date_created is not between"},
 		{"/v1/ConversationWithParticipants", []string{"Participant", `{"identity":"a\ud800"}`}, 50424, "Participant", "identity has one half of a surrogate pair"},
 	} {
