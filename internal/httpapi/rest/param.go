@@ -33,6 +33,7 @@ const (
 // param is one form or query parameter of an operation.
 type param struct {
 	name     string
+	alias    string // another way to write it; empty: none
 	kind     kind
 	prefix   string   // of kind sid
 	values   []string // of kind choice; for others, what the documentation lists
@@ -105,6 +106,9 @@ func decode(params []param, given url.Values) (values, error) {
 	v := make(values, len(given))
 	for _, p := range params {
 		texts, there := given[p.name]
+		if other, also := given[p.alias]; also && p.alias != "" {
+			texts, there = slices.Concat(texts, other), true
+		}
 		if !there {
 			if p.required && p.missing != 0 {
 				return nil, invalidParameter(p.missing, p.name, p.name+" is required")
