@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -67,9 +68,23 @@ func form(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if err != nil {
 		return nil, unreadableBody(err)
 	}
-	given, err := url.ParseQuery(string(body))
+	return parse(string(body), "body", "malformed_form")
+}
+
+// maxParams is how many parameters a request may have; more is refused by net/url, too.
+const maxParams = 10_000
+
+// parse reads parameters, and says why they cannot be read.
+func parse(text, where, code string) (url.Values, error) {
+	refused := func(why string) error {
+		return problem{status: http.StatusBadRequest, code: 20001, message: "The " + where + " could not be read: " + why, details: details{Code: code}}
+	}
+	if strings.Count(text, "&") >= maxParams {
+		return nil, refused(fmt.Sprintf("it has more than %d parameters", maxParams))
+	}
+	given, err := url.ParseQuery(text)
 	if err != nil {
-		return nil, problem{status: http.StatusBadRequest, code: 20001, message: "The body is not a form", details: details{Code: "malformed_form"}}
+		return nil, refused(fmt.Sprintf("%.80v", err))
 	}
 	return given, nil
 }
