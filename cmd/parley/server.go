@@ -240,7 +240,7 @@ func (v *server) announce(out io.Writer) error {
 	if err == nil && v.operated != nil {
 		_, err = fmt.Fprintf(out, "oper  %s (metrics, readiness, administration)\n", e.Operations)
 	}
-	if err == nil && v.simulated != "" && v.settings.channels == "" {
+	if err == nil && v.simulated != "" {
 		_, err = fmt.Fprintf(out, "sms   simulated: Messaging Service %s, the account's default, takes any number and reaches nobody (see --channels)\n", v.simulated)
 	}
 	if err == nil && v.esdb != nil {
