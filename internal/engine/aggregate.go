@@ -82,6 +82,12 @@ func stateIsKnown(err error) bool {
 	return errors.As(err, &refusal) || errors.As(err, &failure) || errors.As(err, &needed)
 }
 
+// mayNot tells refusals of who asks from those of what is asked.
+func mayNot(err error) bool {
+	var refusal *domain.Refusal
+	return errors.As(err, &refusal) && refusal.Kind == domain.PermissionDenied
+}
+
 // view returns the state as the log has it now. The state must not be changed
 // and not be kept beyond look.
 func (a *aggregates[S]) view(ctx context.Context, id string, look func(S)) error {
@@ -199,10 +205,13 @@ func (a *aggregates[S]) transact(ctx context.Context, r *request, id string, d d
 			if err := r.begin(); err != nil {
 				return nil, err
 			}
+			es, err := d.decide(at.State.State)
+			if mayNot(err) {
+				return nil, err // and does not learn the revision either
+			}
 			if err := r.expects(at.Revision); err != nil {
 				return nil, err
 			}
-			es, err := d.decide(at.State.State)
 			if err != nil || len(es) == 0 {
 				return nil, err
 			}
