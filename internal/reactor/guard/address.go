@@ -18,7 +18,7 @@ var ErrAddress = errors.New("the URL is not an absolute http or https one")
 // alone, whatever was in it, because receivers refuse a request line with anything else.
 // A host that is not ASCII becomes its A-labels (RFC 5891), as the standard client does;
 // what RFC 3986 permits in no path or query is percent-encoded, but for brackets, which
-// everybody takes. What is encoded already stays as it is. There is always a path and
+// everybody takes, and for the apostrophe in a query, which browsers' parsers encode. What is encoded already stays as it is. There is always a path and
 // never a fragment. The error is a *url.Error or ErrAddress, wrapped.
 func Address(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
@@ -34,8 +34,8 @@ func Address(text string) (*url.URL, error) {
 	if u.Path == "" {
 		u.Path = "/"
 	}
-	u.RawPath = encoded(cmp.Or(u.RawPath, u.EscapedPath())) // as it was written, where that is not how it would be
-	u.RawQuery = encoded(u.RawQuery)
+	u.RawPath = encoded(cmp.Or(u.RawPath, u.EscapedPath()), "'") // as it was written, where that is not how it would be
+	u.RawQuery = encoded(u.RawQuery, "")
 	u.Fragment, u.RawFragment = "", ""
 	return u, nil
 }
@@ -43,7 +43,7 @@ func Address(text string) (*url.URL, error) {
 // hostOf is the host and port of a URL in ASCII.
 func hostOf(u *url.URL) (string, error) {
 	if !strings.ContainsFunc(u.Host, func(r rune) bool { return r >= 0x80 }) {
-		return u.Host, nil
+		return strings.ToLower(u.Host), nil
 	}
 	name, err := idna.Lookup.ToASCII(u.Hostname())
 	if err != nil {
@@ -55,12 +55,13 @@ func hostOf(u *url.URL) (string, error) {
 	return name, nil
 }
 
-// encoded is a path or query in which every byte may be on a request line.
-func encoded(query string) string {
+// encoded is a path or query in which every byte may be on a request line, also those of
+// more.
+func encoded(text, more string) string {
 	var b strings.Builder
-	for i := range len(query) {
-		switch c := query[i]; {
-		case c == '%' && !escape(query[i:]), !plain(c):
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '%' && !escape(text[i:]), !plain(c) && strings.IndexByte(more, c) < 0:
 			fmt.Fprintf(&b, "%%%02X", c)
 		default:
 			b.WriteByte(c)
@@ -77,5 +78,5 @@ func hexadecimal(c byte) bool {
 
 func plain(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' ||
-		strings.IndexByte("-._~!$&'()*+,;=:@/?%[]", c) >= 0
+		strings.IndexByte("-._~!$&()*+,;=:@/?%[]", c) >= 0
 }
