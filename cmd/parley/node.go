@@ -42,11 +42,10 @@ func (s *settings) checkNode() error {
 		return errors.Join(problems...)
 	}
 	for text := range strings.SplitSeq(s.broker.URL, ",") {
-		u, err := url.Parse(text)
-		if err != nil || u.Host == "" || u.Scheme != "nats" && u.Scheme != "tls" {
-			problems = append(problems, errors.New("--broker must be nats://host:port or tls://host:port"))
-		} else if u.User != nil {
+		if u, err := url.Parse(text); err == nil && u.User != nil {
 			problems = append(problems, errors.New("--broker must not hold a secret; give --broker-token-file or --broker-creds"))
+		} else {
+			problems = append(problems, checkBase("--broker", text, "nats", "tls"))
 		}
 	}
 	return errors.Join(problems...)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/url"
 	"path/filepath"
 	"time"
 
@@ -149,8 +148,10 @@ func (s *settings) check(level string) error {
 	if (s.tlsCert == "") != (s.tlsKey == "") {
 		problems = append(problems, errors.New("--tls-cert and --tls-key belong together"))
 	}
-	if u, err := url.Parse(s.publicURL); s.publicURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-		problems = append(problems, fmt.Errorf("--public-url %q is not an http or https address", s.publicURL))
+	if s.publicURL != "" {
+		public, err := publicBase("--public-url", s.publicURL)
+		s.publicURL = public
+		problems = append(problems, err)
 	}
 	if s.actions < 0 || s.maxMedia <= 0 || s.maxMedia > media.MaxSize {
 		problems = append(problems, fmt.Errorf("--actions-per-second must not be below zero, --max-media is 1 to %d", media.MaxSize))
