@@ -79,6 +79,7 @@ type Bus struct {
 	lanes   *pubsub.Lanes
 	parked  *parking
 	letters *DeadLetters // set by prepare
+	names   naming       // set by prepare
 
 	ready    chan struct{} // closed: both doors are open
 	stopping chan struct{} // closed: Drain was called, or Run's context ended
@@ -248,11 +249,11 @@ func (b *Bus) prepare(ctx context.Context) error {
 	if b.opts.Share != nil {
 		commands.SubjectTransform = b.partitions().Transform(SubjectSend)
 	}
-	if _, err := provision(ctx, b.js, commands); err != nil {
-		return err
-	}
 	var err error
 	if b.letters, err = OpenDeadLetters(ctx, b.nc); err != nil {
+		return err
+	}
+	if _, b.names, err = provisionCommands(ctx, b.js, b.letters, commands); err != nil {
 		return err
 	}
 	return b.parked.load(ctx, b.letters)
@@ -307,9 +308,9 @@ func (b *Bus) lane(d *pubsub.Delivery) string {
 	if id := d.Header.Get(HeaderCommandID); id != "" && literal(id) {
 		return id
 	}
-	c, err := decode(d, b.opts.MaxCommandBytes)
+	c, err := b.names.decode(d, b.opts.MaxCommandBytes)
 	if err != nil {
-		return defaultID(d).String()
+		return b.names.id(d).String()
 	}
 	return c.ID.String()
 }
