@@ -45,12 +45,15 @@ type Options struct {
 	provisionTimeout time.Duration
 }
 
+// defaultGroup names the consumers of the durable commands.
+const defaultGroup = "parley"
+
 func (o *Options) withDefaults() Options {
 	var opts Options
 	if o != nil {
 		opts = *o
 	}
-	opts.Group = cmp.Or(opts.Group, "parley")
+	opts.Group = cmp.Or(opts.Group, defaultGroup)
 	opts.MaxInFlight = cmp.Or(opts.MaxInFlight, 4096)
 	opts.MaxPending = cmp.Or(opts.MaxPending, 4096)
 	opts.MaxCommandBytes = cmp.Or(opts.MaxCommandBytes, 256<<10)

@@ -40,7 +40,7 @@ func (n naming) id(d *pubsub.Delivery) (id events.ID) {
 	return id
 }
 
-// sequenceID is how versions before 0.6 named them.
+// sequenceID is how former versions named them.
 func sequenceID(sequence uint64) events.ID {
 	return events.NameID("parley.commands:" + strconv.FormatUint(sequence, 10))
 }
