@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"github.com/parley-engine/parley/internal/bus"
@@ -24,6 +25,7 @@ func checkCommand() *cobra.Command {
 		check("lag", "How many seconds are the read models behind the log?", 5, 30, checkLag),
 		check("timers", "How many seconds late is the oldest timer that has not fired?", 10, 60, checkTimers),
 		check("quarantine", "How many streams are parked for the read models?", 1, 100, checkQuarantine),
+		check("backlog", "How many seconds has the oldest durable command waited that is not done?", 30, 300, checkBacklog),
 		check("dlq", "How many dead letters are there?", 1, 100, checkDeadLetters),
 	)
 	return c
@@ -158,6 +160,16 @@ func checkDeadLetters(ctx context.Context, f folder) (found finding, err error) 
 	err = withLetters(ctx, f, func(d *bus.DeadLetters) error {
 		letters, err := d.List(ctx, "", 0)
 		found = finding{float64(len(letters)), fmt.Sprintf("%d dead letters", len(letters))}
+		return err
+	})
+	return found, err
+}
+
+func checkBacklog(ctx context.Context, f folder) (found finding, err error) {
+	err = withBroker(f, func(conn *nats.Conn) error {
+		waiting, err := bus.MeasureBacklog(ctx, conn)
+		seconds := age(waiting.Oldest)
+		found = finding{seconds, fmt.Sprintf("%d durable commands are not done, the oldest for %.1f s", waiting.Commands, seconds)}
 		return err
 	})
 	return found, err

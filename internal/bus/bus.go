@@ -45,12 +45,15 @@ type Options struct {
 	provisionTimeout time.Duration
 }
 
+// defaultGroup names the consumers of the durable commands.
+const defaultGroup = "parley"
+
 func (o *Options) withDefaults() Options {
 	var opts Options
 	if o != nil {
 		opts = *o
 	}
-	opts.Group = cmp.Or(opts.Group, "parley")
+	opts.Group = cmp.Or(opts.Group, defaultGroup)
 	opts.MaxInFlight = cmp.Or(opts.MaxInFlight, 4096)
 	opts.MaxPending = cmp.Or(opts.MaxPending, 4096)
 	opts.MaxCommandBytes = cmp.Or(opts.MaxCommandBytes, 256<<10)
@@ -79,6 +82,7 @@ type Bus struct {
 	lanes   *pubsub.Lanes
 	parked  *parking
 	letters *DeadLetters // set by prepare
+	names   naming       // set by prepare
 
 	ready    chan struct{} // closed: both doors are open
 	stopping chan struct{} // closed: Drain was called, or Run's context ended
@@ -248,11 +252,11 @@ func (b *Bus) prepare(ctx context.Context) error {
 	if b.opts.Share != nil {
 		commands.SubjectTransform = b.partitions().Transform(SubjectSend)
 	}
-	if _, err := provision(ctx, b.js, commands); err != nil {
-		return err
-	}
 	var err error
 	if b.letters, err = OpenDeadLetters(ctx, b.nc); err != nil {
+		return err
+	}
+	if _, b.names, err = provisionCommands(ctx, b.js, b.letters, commands); err != nil {
 		return err
 	}
 	return b.parked.load(ctx, b.letters)
@@ -307,9 +311,9 @@ func (b *Bus) lane(d *pubsub.Delivery) string {
 	if id := d.Header.Get(HeaderCommandID); id != "" && literal(id) {
 		return id
 	}
-	c, err := decode(d, b.opts.MaxCommandBytes)
+	c, err := b.names.decode(d, b.opts.MaxCommandBytes)
 	if err != nil {
-		return defaultID(d).String()
+		return b.names.id(d).String()
 	}
 	return c.ID.String()
 }

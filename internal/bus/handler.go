@@ -37,7 +37,7 @@ func (b *Bus) handle(m *message.Message) error {
 	x := exchangeOf(m)
 	x.attempts++
 	var err error
-	if x.command, err = decode(x.Delivery, b.opts.MaxCommandBytes); err != nil {
+	if x.command, err = b.names.decode(x.Delivery, b.opts.MaxCommandBytes); err != nil {
 		return err
 	}
 	outcome, err := b.execute(m.Context(), x.command)
