@@ -20,6 +20,7 @@ type problem struct {
 	message    string
 	details    details
 	retryAfter time.Duration
+	accepts    string // of Accept-Encoding: what a body may be in
 }
 
 // details are Parley's addition to Twilio's error body.
@@ -48,6 +49,9 @@ func writeProblem(w http.ResponseWriter, p problem) {
 	h["Content-Type"] = jsonContent
 	if p.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(p.retryAfter.Seconds()))))
+	}
+	if p.accepts != "" {
+		h.Set("Accept-Encoding", p.accepts)
 	}
 	if p.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Basic realm="Twilio API"`)

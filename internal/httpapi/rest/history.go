@@ -115,19 +115,16 @@ func (c *call) historyPage() (historyPage, error) {
 	if err != nil {
 		return historyPage{}, err
 	}
-	token := c.values.str("PageToken")
-	delete(c.values, "PageToken") // it is not a key of rows
-	p, err := c.page()
-	p.token = token
+	p, err := c.asked()
 	h := historyPage{paged: p, direction: store.Forwards, upto: upto}
 	if strings.EqualFold(c.values.str("Order"), "desc") {
 		h.from, h.direction = store.End, store.Backwards
 	}
-	if err != nil || token == "" {
+	if err != nil || p.token == "" {
 		return h, err
 	}
-	from, parseErr := strconv.ParseInt(strings.TrimPrefix(token, "PH"), 10, 64)
-	if parseErr != nil || !strings.HasPrefix(token, "PH") || from < 0 {
+	from, parseErr := strconv.ParseInt(strings.TrimPrefix(p.token, "PH"), 10, 64)
+	if parseErr != nil || !strings.HasPrefix(p.token, "PH") || from < 0 {
 		return h, invalidParameter(20422, "PageToken", "PageToken is not one of this list")
 	}
 	h.from = store.Revision(from)
