@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/parley-engine/parley/internal/bus/access"
 )
 
 // DefaultMaxPayload bounds one message on the wire, headers included, in bytes.
@@ -48,19 +50,21 @@ var (
 // Options are the settings of an embedded server. The zero value listens on a
 // random loopback port, without a token, and syncs every write.
 type Options struct {
-	Address      string        // host:port; port 0 picks one; default 127.0.0.1:0
-	Token        string        // every client must present it; empty: none asked
-	SyncInterval time.Duration // 0: sync before each acknowledgement; else sync this often and risk that much
-	MaxPayload   int           // bytes; default DefaultMaxPayload
-	MaxStore     int64         // bytes all streams may take; 0: three quarters of the free disk
-	Logger       *slog.Logger  // nil: discard
+	Address      string         // host:port; port 0 picks one; default 127.0.0.1:0
+	Token        string         // opens everything; empty: no client is asked for a token
+	Tokens       []access.Token // further ones, which open what they say; for them Token must be given
+	SyncInterval time.Duration  // 0: sync before each acknowledgement; else sync this often and risk that much
+	MaxPayload   int            // bytes; default DefaultMaxPayload
+	MaxStore     int64          // bytes all streams may take; 0: three quarters of the free disk
+	Logger       *slog.Logger   // nil: discard
 }
 
 // Server is an embedded NATS server with JetStream. It is safe for concurrent
 // use.
 type Server struct {
 	nats   *server.Server
-	token  string
+	guard  *guard // nil: no client is asked for a token
+	own    string // secret of this process's own connections; empty without a guard
 	unlock func()
 	once   sync.Once
 }
@@ -74,12 +78,33 @@ func Start(dir string, o *Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	ns, err := launch(dir, opts)
+	s := &Server{unlock: unlock}
+	if opts.Token != "" {
+		s.guard, s.own = newGuard(opts.Token, opts.Logger)
+	}
+	s.nats, err = launch(dir, opts, s.guard)
+	if err == nil && s.guard != nil {
+		s.guard.server = s.nats
+		_, err = s.guard.admit(opts.Tokens)
+	}
+	if s.guard != nil {
+		close(s.guard.loaded)
+	}
 	if err != nil {
-		unlock()
+		s.Stop()
 		return nil, err
 	}
-	return &Server{nats: ns, token: opts.Token, unlock: unlock}, nil
+	return s, nil
+}
+
+// Admit makes these tokens, of which it takes the valid ones, the only ones besides
+// Options.Token. When it returns, the connections of all others are closed; it tells
+// how many there were.
+func (s *Server) Admit(tokens []access.Token) (closed int, err error) {
+	if s.guard == nil {
+		return 0, nil
+	}
+	return s.guard.admit(tokens)
 }
 
 // URL is where clients connect: nats://127.0.0.1:4222.
@@ -89,8 +114,10 @@ func (s *Server) URL() string { return s.nats.ClientURL() }
 // It may be called more than once. Callers drain their own work before.
 func (s *Server) Stop() {
 	s.once.Do(func() {
-		s.nats.Shutdown()
-		s.nats.WaitForShutdown()
+		if s.nats != nil {
+			s.nats.Shutdown()
+			s.nats.WaitForShutdown()
+		}
 		s.unlock()
 	})
 }
@@ -173,12 +200,16 @@ func onlyLock(entries []os.DirEntry) bool {
 	})
 }
 
-func launch(dir string, o Options) (*server.Server, error) {
+func launch(dir string, o Options, g *guard) (*server.Server, error) {
 	host, port, err := listenable(o.Address)
 	if err != nil {
 		return nil, err
 	}
-	ns, err := server.NewServer(serverOptions(dir, host, port, o))
+	settings := serverOptions(dir, host, port, o)
+	if g != nil {
+		settings.CustomClientAuthentication = g
+	}
+	ns, err := server.NewServer(settings)
 	if err != nil {
 		return nil, fmt.Errorf("configure bus: %w", err)
 	}
@@ -238,7 +269,6 @@ func serverOptions(dir, host string, port int, o Options) *server.Options {
 		ServerName:        "parley",
 		Host:              host,
 		Port:              port,
-		Authorization:     o.Token,
 		JetStream:         true,
 		StoreDir:          dir,
 		SyncAlways:        o.SyncInterval == 0,
