@@ -79,11 +79,11 @@ func position(index int) events.Position { return events.At(uint64(index) + 1) }
 // repeatOrConflict recognises an append that was made before by the ids of the
 // events that follow expected.
 func (s *Store) repeatOrConflict(stream string, expected, actual store.Revision, batch []store.Encoded) (store.Appended, error) {
-	last := expected + store.Revision(len(batch))
 	conflict := &store.ConflictError{Stream: stream, Expected: expected, Actual: actual}
-	if last > actual {
+	if store.Revision(len(batch)) > actual-expected { // their sum may be no number any more
 		return store.Appended{}, conflict
 	}
+	last := expected + store.Revision(len(batch))
 	for i, index := range s.streams[stream][expected+1 : last+1] {
 		if s.log[index].ID != batch[i].ID {
 			return store.Appended{}, conflict
