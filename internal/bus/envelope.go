@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/parley-engine/parley/domain"
 	"github.com/parley-engine/parley/events"
@@ -227,6 +226,9 @@ func (e *envelope) plain(name string, value []byte, inHeaders uint32) error {
 	if !ok {
 		return invalid(CodeInvalid, name, "%s has the wrong type", name)
 	}
+	if fields[i].quoted && engine.CheckJSON(value, &text) != nil {
+		return invalid(CodeInvalid, name, "%s has one half of a surrogate pair in it, or is a date before all dates", name)
+	}
 	return e.set(i, name, text)
 }
 
@@ -244,8 +246,8 @@ func (e *envelope) set(i int, name, text string) error {
 		return invalid(CodeRepeated, name, "%s is there twice", name)
 	}
 	e.seen |= 1 << i
-	if !utf8.ValidString(text) {
-		return invalid(CodeInvalid, name, "%s is not UTF-8", name)
+	if fault := domain.TextFault(text); fault != "" {
+		return invalid(CodeInvalid, name, "%s %s", name, fault)
 	}
 	if err := fields[i].set(&e.command, text); err != nil {
 		return invalid(CodeInvalid, name, "%s: %v", name, err)
@@ -282,6 +284,9 @@ func setActorKind(c *engine.Command, s string) error {
 func setTime(t *time.Time, s string) (err error) {
 	if *t, err = time.Parse(time.RFC3339Nano, s); err != nil {
 		return fmt.Errorf("not an RFC 3339 time: %.40q", s)
+	}
+	if fault := domain.DateFault(*t); fault != "" {
+		return errors.New(fault)
 	}
 	*t = t.UTC()
 	return nil

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"path"
 
+	"github.com/parley-engine/parley/domain"
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/internal/channels/carrier"
 	"github.com/parley-engine/parley/internal/reactor/guard"
@@ -84,5 +85,5 @@ func filename(r *http.Response) string {
 	if err != nil || params["filename"] == "" {
 		return ""
 	}
-	return path.Base(params["filename"])
+	return path.Base(domain.CarriedText(params["filename"]))
 }

@@ -66,7 +66,7 @@ func notFound(path string) problem {
 	if len(path) > most {
 		path = path[:most] + "…"
 	}
-	return problem{status: http.StatusNotFound, code: 20404, message: "The requested resource " + path + " was not found"}
+	return problem{status: http.StatusNotFound, code: 20404, message: "The requested resource " + path + " was not found", details: details{Code: "not_found"}}
 }
 
 // invalidParameter refuses a parameter of a request.
@@ -137,7 +137,7 @@ func problemOfFailure(f *engine.Failure, path string) problem {
 		p.status = status
 	}
 	if isOfPath(f, p.code) {
-		p.status, p.code, p.message = http.StatusNotFound, 20404, notFound(path).message
+		return notFound(path)
 	}
 	p.inHeaders(f.Kind)
 	return p

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/parley-engine/parley/domain"
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/store"
 )
@@ -100,9 +101,12 @@ func (c *call) asOf() (m moment, err error) {
 		if m.occurred {
 			return m, invalidParameter(20422, "Clock", "Clock is for a time, and AsOf is a position")
 		}
+		if m.position.IsZero() {
+			return m, invalidParameter(20422, "AsOf", "AsOf is before everything: the first position is 1")
+		}
 		return m, nil
 	}
-	if m.time, err = time.Parse(time.RFC3339Nano, text); err != nil {
+	if m.time, err = time.Parse(time.RFC3339Nano, text); err != nil || domain.DateFault(m.time) != "" {
 		return m, invalidParameter(20422, "AsOf", "AsOf is a position such as 1042, or a time such as 2026-11-25T16:00:00Z")
 	}
 	return m, nil

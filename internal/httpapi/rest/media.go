@@ -151,8 +151,8 @@ func createMedia(c *call) error {
 		limit = min(limit, c.MaxMedia)
 	}
 	name := filename(c.r)
-	if !domain.ValidText(name) { // that of the disposition: decode has seen the other
-		return invalidParameter(0, "Filename", "Filename is not UTF-8 text")
+	if fault := domain.TextFault(name); fault != "" { // that of the disposition: decode has seen the other
+		return invalidParameter(0, "Filename", "Filename "+fault)
 	}
 	upload := &upload{Reader: http.MaxBytesReader(c.w, c.r.Body, limit+1)}
 	hash, size, err := c.Files.Keep(c.r.Context(), upload, limit)

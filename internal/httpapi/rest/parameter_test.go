@@ -46,7 +46,9 @@ func spoil(p rest.Parameter) []spoiled {
 	case p.Type == "integer":
 		ways = append(ways, spoiled{"fraction", []string{"1.5"}}, spoiled{"no number", []string{"one"}}, spoiled{"too large", []string{"9223372036854775808"}})
 	case p.Format == "date-time":
-		ways = append(ways, spoiled{"no date", []string{"yesterday"}}, spoiled{"no such day", []string{"2026-02-30T00:00:00Z"}})
+		ways = append(ways, spoiled{"no date", []string{"yesterday"}}, spoiled{"no such day", []string{"2026-02-30T00:00:00Z"}},
+			spoiled{"no time at all", []string{"0001-01-01T00:00:00Z"}}, spoiled{"no time at all elsewhere", []string{"0001-01-01T05:00:00.5+05:00"}},
+			spoiled{"before all years", []string{"0000-12-31T23:59:59Z"}}, spoiled{"after all years", []string{"9999-12-31T23:59:59-01:00"}})
 	}
 	return ways
 }
@@ -186,4 +188,38 @@ func removals(o rest.Operation) int {
 		return 1
 	}
 	return 0
+}
+
+// A parameter that is refused is named as it was written, with what is wrong with it.
+func TestWhatIsWrongWithAParameterIsSaid(t *testing.T) {
+	w := newWorld(t)
+	talk := w.must(http.MethodPost, "/v1/Conversations", nil).str("sid")
+	before := w.head()
+	for _, row := range []struct {
+		path  string
+		given []string
+		code  int
+		field string
+		says  string
+	}{
+		{"/v1/Conversations", []string{"FriendlyName", "a\x00b"}, 20422, "FriendlyName", "FriendlyName has a NUL character"},
+		{"/v1/Conversations", []string{"FriendlyName", "a\xff"}, 20422, "FriendlyName", "FriendlyName is not UTF-8"},
+		{"/v1/Conversations", []string{"DateCreated", "0001-01-01T00:00:00Z"}, 50308, "DateCreated", "DateCreated is not between"},
+		{"/v1/Conversations/" + talk, []string{"DateUpdated", "0001-01-01T00:00:00Z"}, 50309, "DateUpdated", "DateUpdated is not between"},
+		{"/v1/Conversations/" + talk + "/Messages", []string{"DateCreated", "0001-01-01T00:00:00Z", "Body", "x"}, 50308, "DateCreated", "between"},
+		{"/v1/Conversations/" + talk + "/Messages", []string{"DateCreated", "soon", "Body", "x"}, 50308, "DateCreated", "must be an ISO 8601 date and time"},
+		{"/v1/Conversations", []string{"Attributes", strings.Repeat("[", 600) + strings.Repeat("]", 600)}, 50304, "Attributes", "nested more than 512 deep"},
+		{"/v1/ConversationWithParticipants", []string{"Participant", `{"identity":"a","date_created":"0001-01-01T00:00:00Z"}`}, 50308, "Participant", "date_created is not between"},
+		{"/v1/ConversationWithParticipants", []string{"Participant", `{"identity":"a\ud800"}`}, 50424, "Participant", "identity has one half of a surrogate pair"},
+	} {
+		got := w.call(http.MethodPost, row.path, form(row.given...))
+		require.Equal(t, []int{400, row.code}, []int{got.status, got.code()}, "%.80v: %s", row.given, got.text)
+		require.Equal(t, row.field, got.body["details"].(map[string]any)["field"], "%.80v", row.given)
+		require.Contains(t, got.str("message"), row.says)
+	}
+	for _, asOf := range []string{"0", "0001-01-01T00:00:00Z"} {
+		got := w.call(http.MethodGet, "/v1/Conversations/"+talk+"/History", form("AsOf", asOf))
+		require.Equal(t, []int{400, 20422}, []int{got.status, got.code()}, asOf)
+	}
+	require.Equal(t, before, w.head())
 }

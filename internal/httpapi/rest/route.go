@@ -149,6 +149,7 @@ func (c *call) hurry() {
 
 func (c *call) fail(err error) {
 	p := problemOf(err, c.r.URL.Path)
+	p.written(c.route)
 	if p.status == http.StatusInternalServerError {
 		c.Logger.Error("request failed", "operation", c.route.name, "err", err)
 	}
@@ -160,7 +161,7 @@ func checkPath(r *http.Request) error {
 	if domain.ValidText(r.URL.Path) {
 		return nil
 	}
-	return problem{status: http.StatusNotFound, code: 20404, message: "The requested resource was not found"}
+	return problem{status: http.StatusNotFound, code: 20404, message: "The requested resource was not found", details: details{Code: "not_found"}}
 }
 
 // decode reads the parameters: of a write from the body, of a read from the query.
