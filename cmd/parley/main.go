@@ -57,7 +57,7 @@ func rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
 	root.AddCommand(
 		serveCommand(), demoCommand(), commandCommand(), conversationCommand(), messageCommand(),
-		participantCommand(), eventCommand(), projectionCommand(), timerCommand(), dlqCommand(), webhookCommand(),
+		participantCommand(), eventCommand(), projectionCommand(), timerCommand(), busCommand(), dlqCommand(), webhookCommand(),
 		deliveryCommand(), inboundCommand(),
 		accountCommand(), apiKeyCommand(), storeCommand(), backupCommand(), sqlCommand(), metricCommand(), exportCommand(), importCommand(), replayCommand(), checkCommand(), versionCommand(),
 	)

@@ -76,6 +76,10 @@ func (v *server) connect() (err error) {
 	} else if v.target, err = v.startBroker(); err != nil {
 		return err
 	}
+	if v.broker != nil {
+		v.conn, err = v.broker.Connect("parley "+v.settings.node, v.log)
+		return err
+	}
 	v.conn, err = v.target.Connect("parley "+v.settings.node, v.log)
 	return err
 }
@@ -93,13 +97,17 @@ func (v *server) startBroker() (broker.Target, error) {
 	if err != nil {
 		return broker.Target{}, err
 	}
+	tokens, err := v.folder.busTokens().Tokens()
+	if err != nil {
+		return broker.Target{}, err
+	}
 	v.broker, err = broker.Start(v.folder.path("bus"), &broker.Options{
-		Address: v.settings.nats, Token: token, SyncInterval: v.settings.syncInterval, Logger: v.log,
+		Address: v.settings.nats, Token: token, Tokens: tokens, SyncInterval: v.settings.syncInterval, Logger: v.log,
 	})
 	if err != nil {
 		return broker.Target{}, err
 	}
-	return broker.Target{URL: v.broker.URL(), Token: token}, nil
+	return broker.Target{URL: v.broker.URL()}, nil
 }
 
 // openLeases is for a broker that others may use as well.

@@ -206,7 +206,7 @@ func (v *server) openBus(ctx context.Context) error {
 	if err := v.openLeases(ctx); err != nil {
 		return err
 	}
-	options := bus.Options{Logger: v.log, Registerer: v.registry, Patience: v.settings.patience * 4 / 5}
+	options := bus.Options{ActFor: v.engine.ActFor, Logger: v.log, Registerer: v.registry, Patience: v.settings.patience * 4 / 5}
 	if v.leases != nil {
 		options.Share = v.leases.Share
 	}
@@ -273,6 +273,7 @@ func (v *server) run(ctx context.Context) error {
 	stopCollector := begun("collector", v.alone("collector", v.collector.Run))
 	stopTasks := begun("tasks", v.runTasks)
 	stopDrift := begun("drift check", v.watchDrift)
+	stopTokens := begun("bus tokens", v.followTokens)
 	stopBus := begun("bus", v.bus.Run)
 
 	<-failed.Done()
@@ -281,6 +282,7 @@ func (v *server) run(ctx context.Context) error {
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.settings.patience)
 	defer cancel()
 	stopBus()
+	stopTokens()
 	stopReports()
 	stopOut()
 	v.settleArrivals(patience)

@@ -39,7 +39,10 @@ type Options struct {
 	Patience        time.Duration // of a stop, with commands under way; default 20 s
 	// Share divides durable commands among several processes on one broker, as
 	// lease.Leases.Share does. Nil: this process is alone with its broker.
-	Share            func(ctx context.Context, names []string, do func(ctx context.Context, name string) error) error
+	Share func(ctx context.Context, names []string, do func(ctx context.Context, name string) error) error
+	// ActFor says whether an account may act for another one (engine.Engine.ActFor). Nil:
+	// for none.
+	ActFor           func(ctx context.Context, acting, account string) error
 	Logger           *slog.Logger // nil: discard
 	Registerer       prometheus.Registerer
 	provisionTimeout time.Duration
@@ -123,6 +126,11 @@ func (b *Bus) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	sends, err := b.openSends()
+	if err != nil {
+		return err
+	}
+	defer sends.close()
 	stopFollowing := context.AfterFunc(ctx, b.beginStop)
 	defer stopFollowing()
 	var sweeper sync.WaitGroup
@@ -321,7 +329,7 @@ func (b *Bus) lane(d *pubsub.Delivery) string {
 // refuse answers a call that will not be handled.
 func (b *Bus) refuse(d *pubsub.Delivery) {
 	b.metrics.count(doorCall, engine.KindUnavailable)
-	if d.Reply == "" {
+	if !answerable(d.Reply) {
 		return
 	}
 	if err := b.nc.Publish(d.Reply, busy); err != nil {

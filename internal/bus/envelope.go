@@ -157,7 +157,7 @@ func (e *envelope) readHeaders(d *pubsub.Delivery) error {
 	for name, values := range d.Header {
 		i, known := headerIndex[name]
 		if !known {
-			if foreignHeader(name) {
+			if foreignHeader(name) || name == headerAuthority && d.Sequence > 0 {
 				continue
 			}
 			return invalid(CodeUnknown, name, "there is no header %s", name)

@@ -96,7 +96,10 @@ func (b *Bus) takeTurn(ctx context.Context, x *exchange) (*engine.Failure, error
 	if x.Sequence == 0 {
 		return nil, nil
 	}
-	asked := x.Header.Get(headerRedrive)
+	asked := ""
+	if x.authority == nil {
+		asked = x.Header.Get(headerRedrive)
+	}
 	if _, parked := b.parked.first(x.Key); !parked && asked == "" {
 		return nil, nil
 	}

@@ -64,7 +64,6 @@ type Options struct {
 type Server struct {
 	nats   *server.Server
 	guard  *guard // nil: no client is asked for a token
-	own    string // secret of this process's own connections; empty without a guard
 	unlock func()
 	once   sync.Once
 }
@@ -80,7 +79,7 @@ func Start(dir string, o *Options) (*Server, error) {
 	}
 	s := &Server{unlock: unlock}
 	if opts.Token != "" {
-		s.guard, s.own = newGuard(opts.Token, opts.Logger)
+		s.guard = newGuard(opts.Token, opts.Logger)
 	}
 	s.nats, err = launch(dir, opts, s.guard)
 	if err == nil && s.guard != nil {

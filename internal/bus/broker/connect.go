@@ -68,7 +68,7 @@ func options(token, name string, log *slog.Logger) []nats.Option {
 // the loopback interface like everybody else's: an in-process pipe was measured
 // and is no faster.
 func (s *Server) Connect(name string, log *slog.Logger) (*nats.Conn, error) {
-	return Connect(s.URL(), s.own, name, log)
+	return Connect(s.URL(), ownSecret(), name, log)
 }
 
 func reporting(log *slog.Logger) []nats.Option {

@@ -36,14 +36,18 @@ type pass struct {
 	clients map[uint64]struct{} // that came in with it, some of them gone again; guarded by guard.mu
 }
 
-// newGuard makes a secret for the process's own connections.
-func newGuard(token string, log *slog.Logger) (g *guard, own string) {
+// ownSecret is that of the process's own connections, the same for all servers it
+// starts: a connection outlives one and is let in by the next.
+var ownSecret = sync.OnceValue(func() string {
 	random := make([]byte, 16)
 	_, _ = rand.Read(random) // never fails
-	own = hex.EncodeToString(random)
-	g = &guard{log: log, loaded: make(chan struct{}), pass: map[string]*pass{}}
-	g.owner[0], g.owner[1] = sha256.Sum256([]byte(token)), sha256.Sum256([]byte(own))
-	return g, own
+	return hex.EncodeToString(random)
+})
+
+func newGuard(token string, log *slog.Logger) *guard {
+	g := &guard{log: log, loaded: make(chan struct{}), pass: map[string]*pass{}}
+	g.owner[0], g.owner[1] = sha256.Sum256([]byte(token)), sha256.Sum256([]byte(ownSecret()))
+	return g
 }
 
 // Check implements server.Authentication.
