@@ -91,6 +91,7 @@ type Bus struct {
 	stopping chan struct{} // closed: Drain was called, or Run's context ended
 	stop     sync.Once
 	stopped  chan struct{} // closed: Run has returned
+	failed   chan error    // what the sweeper found; of capacity 1
 }
 
 // New returns a Bus on a connection, which stays the caller's.
@@ -103,7 +104,7 @@ func New(nc *nats.Conn, execute Execute, o *Options) (*Bus, error) {
 	b := &Bus{
 		nc: nc, js: js, execute: execute, opts: opts, log: opts.Logger,
 		lanes: pubsub.NewLanes(), parked: &parking{lanes: make(map[string][]place)},
-		ready: make(chan struct{}), stopping: make(chan struct{}), stopped: make(chan struct{}),
+		ready: make(chan struct{}), stopping: make(chan struct{}), stopped: make(chan struct{}), failed: make(chan error, 1),
 	}
 	b.metrics, err = newMetrics(opts.Registerer, b.lanes, b.parked)
 	return b, err
@@ -161,6 +162,7 @@ func (b *Bus) serve(ctx context.Context, router *message.Router, d doors) error 
 		err = errors.New("the call door ended by itself")
 	case <-d.send.Stopped():
 		err = errors.New("the durable door ended by itself: the connection was closed, or its consumer deleted")
+	case err = <-b.failed:
 	case <-b.stopping:
 	}
 	err = cmp.Or(err, router.Close())
@@ -191,7 +193,10 @@ func (b *Bus) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
-		if err := b.forgetHandled(ctx); err != nil {
+		if err := b.forgetHandled(ctx); errors.Is(err, pubsub.ErrBehind) {
+			b.failed <- fmt.Errorf("the durable door is closed: %w; the next start reads again what is left", err)
+			return
+		} else if err != nil {
 			b.log.Warn("handled commands were not purged; the next sweep tries again", "err", err)
 		}
 		select {
@@ -224,6 +229,9 @@ func (b *Bus) forget(ctx context.Context, stream jetstream.Stream, topic string)
 		return nil // nobody has read it yet
 	}
 	if err != nil {
+		return err
+	}
+	if err := pubsub.Behind(ctx, stream, consumer); err != nil {
 		return err
 	}
 	floor := consumer.CachedInfo().AckFloor.Stream

@@ -92,7 +92,13 @@ func (s *StreamSubscriber) takeOver(ctx context.Context, topic string) (jetstrea
 		return nil, nil, fmt.Errorf("consumer of %s: %w", topic, err)
 	}
 	var done *handled
-	if err == nil && (s.opts.Sole || !s.alive(ctx, name, old.CachedInfo().Name)) {
+	anew := err != nil
+	if !anew {
+		if anew, err = s.beginAnew(ctx, stream, old); err != nil {
+			return nil, nil, err
+		}
+	}
+	if !anew && (s.opts.Sole || !s.alive(ctx, name, old.CachedInfo().Name)) {
 		if done, err = s.setBack(ctx, name, old.CachedInfo()); err != nil {
 			return nil, nil, err
 		}
