@@ -253,7 +253,8 @@ type cursor struct {
 	begun     bool
 
 	after  events.Position // of the whole log: the last one seen,
-	head   events.Position // and the last one wanted
+	head   events.Position // and the last one wanted;
+	down   bool            // or read downwards, what is before after
 	filter store.Filter
 }
 
@@ -332,10 +333,11 @@ func (c *cursor) take(m *message) (wanted, last bool, err error) {
 		c.from = at + step
 		return true, c.from < 0, m.failed
 	}
-	if e.Position.Compare(c.after) <= 0 {
+	order := e.Position.Compare(c.after)
+	switch {
+	case c.down && order >= 0, !c.down && order <= 0:
 		return false, false, nil // the place from which it was read is read again
-	}
-	if e.Position.Compare(c.head) > 0 {
+	case !c.down && e.Position.Compare(c.head) > 0:
 		return false, true, nil
 	}
 	c.after = e.Position
@@ -345,5 +347,5 @@ func (c *cursor) take(m *message) (wanted, last bool, err error) {
 	if !wanted {
 		m.failed = nil
 	}
-	return wanted, e.Position == c.head, m.failed
+	return wanted, !c.down && e.Position == c.head, m.failed
 }
