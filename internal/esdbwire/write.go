@@ -104,7 +104,7 @@ func expectationOf(o options) (expectation, error) {
 		return expectation{kind: streamExists}, nil
 	case o.GetNoStream() != nil:
 		return expectation{revision: store.NoStream}, nil
-	case !o.ProtoReflect().Has(o.ProtoReflect().Descriptor().Fields().ByName("revision")):
+	case !said(o, "revision"):
 		return expectation{}, errNothingExpected
 	}
 	return exactlyAt(o.GetRevision())

@@ -304,9 +304,14 @@ func (c *cursor) drain(ctx context.Context, r *reader) (moved bool, err error) {
 			return moved, err
 		}
 		moved = true
-		if wanted && (ctx.Err() != nil || !c.yield(m.recorded, nil)) {
-			c.stopped = ctx.Err() == nil
-			return moved, ctx.Err()
+		if wanted {
+			if err := ctx.Err(); err != nil {
+				return moved, err
+			}
+			// Who leaves is told nothing more, also when the context ends meanwhile.
+			if c.stopped = !c.yield(m.recorded, nil); c.stopped {
+				return moved, nil
+			}
 		}
 		if last {
 			return moved, nil
