@@ -127,6 +127,15 @@ func checkMessagingService(sid string, known map[string]bool) error {
 func checkEmail(e events.Email) error {
 	return cmp.Or(
 		checkText(e.Address, "email.address", maxNameChars, 50407),
+		checkEmailAddress(e.Address),
 		checkText(e.Name, "email.name", maxNameChars, 50407),
+		domain.CheckLine(e.Name, "email.name", 50407),
 	)
+}
+
+func checkEmailAddress(address string) error {
+	if address != "" && !domain.ValidEmail(address) {
+		return invalid("address_invalid", "email.address", 50407, "%.300q is not an e-mail address", address)
+	}
+	return nil
 }

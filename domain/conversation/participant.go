@@ -110,7 +110,7 @@ func checkEmailShape(c AddParticipant) error {
 	case level != "" && level != "to" && level != "cc":
 		return invalid("level_invalid", "level", 50420, "%.40q is neither to nor cc", c.Level)
 	}
-	return checkText(c.Name, "name", maxNameChars, 50420)
+	return cmp.Or(checkText(c.Name, "name", maxNameChars, 50420), domain.CheckLine(c.Name, "name", 50420))
 }
 
 // checkIdentity refuses identities that are malformed or taken, and people who

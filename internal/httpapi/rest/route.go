@@ -122,6 +122,9 @@ func (c *call) run() (err error) {
 	if err := c.decode(); err != nil {
 		return err
 	}
+	if err := c.checkHooked(); err != nil {
+		return err
+	}
 	if err := c.waitFor(); err != nil {
 		return err
 	}
@@ -268,10 +271,24 @@ func (c *call) repeated(do engine.Command) (engine.Outcome, error) {
 	return outcome, nil
 }
 
+const webhookHeader = "X-Twilio-Webhook-Enabled"
+
+// checkHooked refuses what is neither yes nor no, of operations that ask.
+func (c *call) checkHooked() error {
+	given := c.r.Header[webhookHeader]
+	if !c.route.hooks || len(given) == 0 {
+		return nil
+	}
+	if len(given) == 1 && (param{kind: flag}).fits(given[0]) {
+		return nil
+	}
+	return invalidParameter(0, webhookHeader, webhookHeader+" must be true or false")
+}
+
 // hooked reports whether webhooks are to hear of it: what users do always, what
 // the account does if it says so (reference 8.1).
 func (c *call) hooked() bool {
-	return c.caller.identity != "" || c.route.hooks && strings.EqualFold(c.r.Header.Get("X-Twilio-Webhook-Enabled"), "true")
+	return c.caller.identity != "" || c.route.hooks && strings.EqualFold(c.r.Header.Get(webhookHeader), "true")
 }
 
 // maxKey bounds an idempotency key, in bytes.

@@ -67,7 +67,8 @@ func table() []route {
 }
 
 func accountRoutes() []route {
-	addressType := param{name: "Type", required: true, values: []string{"sms", "whatsapp", "messenger", "gbm", "email", "rcs", "apple", "chat"}}
+	addressTypes := []string{"sms", "whatsapp", "messenger", "gbm", "email", "rcs", "apple", "chat"}
+	addressType := param{name: "Type", required: true, values: addressTypes}
 	return []route{
 		fetch("/Configuration", "FetchConfiguration", configurationBody{}, fetchConfiguration).in(accountForm),
 		update("/Configuration", "UpdateConfiguration", configurationBody{}, updateConfiguration,
@@ -78,7 +79,7 @@ func accountRoutes() []route {
 			param{name: "Method", values: []string{"GET", "POST"}}, param{name: "Filters", kind: list}, param{name: "PreWebhookUrl"},
 			param{name: "PostWebhookUrl"}, param{name: "Target", values: []string{"webhook", "flex"}}).in(accountForm),
 		listOf("/Configuration/Addresses", "ListConfigurationAddress", addressBody{}, "address_configurations", 50, lists(theAccount, (*call).addresses, (*call).addressBody),
-			param{name: "Type"}).in(accountForm),
+			param{name: "Type", kind: choice, values: addressTypes}).in(accountForm),
 		create("/Configuration/Addresses", "CreateConfigurationAddress", addressBody{}, createAddress,
 			with(autoCreationParams, addressType, param{name: "Address", required: true, max: 256}, param{name: "AddressCountry", max: 2})...).in(accountForm),
 		fetch("/Configuration/Addresses/{Sid}", "FetchConfigurationAddress", addressBody{}, fetchAddress).in(accountForm),

@@ -36,7 +36,7 @@ func (r route) paramOf(field string) string {
 		}
 		path = path[:max(0, strings.LastIndexByte(path, '.'))]
 	}
-	if i := slices.IndexFunc(r.params, func(p param) bool { return p.kind == jsonLists }); i >= 0 && field != "" {
+	if i := slices.IndexFunc(r.params, func(p param) bool { return p.kind == jsonLists }); i >= 0 && field != "" && unicode.IsLower(rune(field[0])) {
 		return r.params[i].name // it has fields of its own
 	}
 	return ""
