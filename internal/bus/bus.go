@@ -138,7 +138,9 @@ func (b *Bus) Run(ctx context.Context) error {
 	defer sweeper.Wait()
 	sweeper.Go(func() { b.sweep(context.WithoutCancel(ctx)) })
 	defer b.beginStop() // for the sweeper, should the router end by itself
-	return b.serve(context.WithoutCancel(ctx), router, doors)
+	err = b.serve(context.WithoutCancel(ctx), router, doors)
+	b.lastSweep(context.WithoutCancel(ctx))
+	return err
 }
 
 // doors are the router's handlers.
@@ -161,7 +163,7 @@ func (b *Bus) serve(ctx context.Context, router *message.Router, d doors) error 
 	case <-d.call.Stopped():
 		err = errors.New("the call door ended by itself")
 	case <-d.send.Stopped():
-		err = errors.New("the durable door ended by itself: the connection was closed, or its consumer deleted")
+		err = errors.New("the durable door ended by itself: the connection was closed")
 	case err = <-b.failed:
 	case <-b.stopping:
 	}
@@ -193,7 +195,7 @@ func (b *Bus) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
-		if err := b.forgetHandled(ctx); errors.Is(err, pubsub.ErrBehind) {
+		if err := b.tidy(ctx); errors.Is(err, pubsub.ErrBehind) {
 			b.failed <- fmt.Errorf("the durable door is closed: %w; the next start reads again what is left", err)
 			return
 		} else if err != nil {
@@ -256,6 +258,11 @@ const commandPartitions = 32
 
 func (b *Bus) partitions() pubsub.Partitions {
 	return pubsub.Partitions{Count: commandPartitions, Share: b.opts.Share, Taken: func(ctx context.Context) error {
+		if _, err := b.js.Stream(ctx, StreamCommands); errors.Is(err, jetstream.ErrStreamNotFound) {
+			if err := b.renew(ctx, ""); err != nil {
+				return err
+			}
+		}
 		return b.parked.load(ctx, b.letters) // somebody else may have parked something
 	}}
 }
@@ -264,15 +271,11 @@ func (b *Bus) partitions() pubsub.Partitions {
 func (b *Bus) prepare(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, b.opts.provisionTimeout)
 	defer cancel()
-	commands := commandsConfig(b.nc.MaxPayload(), b.opts.MaxStreamBytes)
-	if b.opts.Share != nil {
-		commands.SubjectTransform = b.partitions().Transform(SubjectSend)
-	}
 	var err error
 	if b.letters, err = OpenDeadLetters(ctx, b.nc); err != nil {
 		return err
 	}
-	if _, b.names, err = provisionCommands(ctx, b.js, b.letters, commands); err != nil {
+	if b.names, err = b.commandsStream(ctx); err != nil {
 		return err
 	}
 	return b.parked.load(ctx, b.letters)
@@ -313,6 +316,7 @@ func (b *Bus) doors() (calls, sends message.Subscriber, err error) {
 		durable.MaxPending = max(1, b.opts.MaxPending/commandPartitions)
 		return calls, pubsub.NewPartitionedSubscriber(b.nc, durable, b.partitions()), nil
 	}
+	durable.Renew, durable.Missed = b.renew, b.missed
 	sends, err = pubsub.NewStreamSubscriber(b.nc, durable)
 	return calls, sends, err
 }

@@ -83,6 +83,15 @@ func (p *parking) remove(lane string, letter uint64) {
 	p.lanes[lane] = places
 }
 
+// forget gives up all places, and returns how many aggregates had some.
+func (p *parking) forget() (aggregates int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	aggregates = len(p.lanes)
+	clear(p.lanes)
+	return aggregates
+}
+
 func (p *parking) size() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
