@@ -156,9 +156,11 @@ func (v *server) alone(name string, part func(context.Context) error) func(conte
 
 // publishEvents publishes from where it was left, by this node or another.
 func (v *server) publishEvents(ctx context.Context) error {
-	publisher, err := bus.NewEventPublisher(v.conn, v.followed(), &bus.EventOptions{
-		Logger: v.log, Limits: bus.EventLimits{MaxAge: v.settings.eventsAge},
-	})
+	options := bus.EventOptions{Logger: v.log, Limits: bus.EventLimits{MaxAge: v.settings.eventsAge}}
+	if v.broker != nil {
+		options.Rewind = v.broker.Republish()
+	}
+	publisher, err := bus.NewEventPublisher(v.conn, v.followed(), &options)
 	if err != nil {
 		return err
 	}

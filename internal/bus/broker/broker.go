@@ -63,6 +63,7 @@ type Server struct {
 	token  string
 	unlock func()
 	once   sync.Once
+	keeper *keeper
 }
 
 // Start opens or creates the store in dir and listens. It returns when clients
@@ -74,12 +75,16 @@ func Start(dir string, o *Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := mend(dir, opts.Logger); err != nil {
+		unlock()
+		return nil, err
+	}
 	ns, err := launch(dir, opts)
 	if err != nil {
 		unlock()
 		return nil, err
 	}
-	return &Server{nats: ns, token: opts.Token, unlock: unlock}, nil
+	return &Server{nats: ns, token: opts.Token, unlock: unlock, keeper: startKeeper(dir, ns, opts.Logger)}, nil
 }
 
 // URL is where clients connect: nats://127.0.0.1:4222.
@@ -89,8 +94,10 @@ func (s *Server) URL() string { return s.nats.ClientURL() }
 // It may be called more than once. Callers drain their own work before.
 func (s *Server) Stop() {
 	s.once.Do(func() {
+		s.keeper.stop()
 		s.nats.Shutdown()
 		s.nats.WaitForShutdown()
+		s.keeper.stopped()
 		s.unlock()
 	})
 }
