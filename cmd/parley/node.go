@@ -103,6 +103,20 @@ func (v *server) startBroker() (broker.Target, error) {
 	return broker.Target{URL: v.broker.URL(), Token: token}, nil
 }
 
+// awaitBroker returns when the embedded broker can no longer store, with why. What a
+// failed sync left behind is for the next start to find out.
+func (v *server) awaitBroker(ctx context.Context) error {
+	if v.broker == nil {
+		return nil
+	}
+	select {
+	case err := <-v.broker.Failed():
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
 // openLeases is for a broker that others may use as well.
 func (v *server) openLeases(ctx context.Context) (err error) {
 	if v.broker != nil {

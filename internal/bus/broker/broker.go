@@ -64,6 +64,7 @@ type Server struct {
 	unlock func()
 	once   sync.Once
 	keeper *keeper
+	failed <-chan error
 }
 
 // Start opens or creates the store in dir and listens. It returns when clients
@@ -79,12 +80,13 @@ func Start(dir string, o *Options) (*Server, error) {
 		unlock()
 		return nil, err
 	}
-	ns, err := launch(dir, opts)
+	complaints := &complaints{log: opts.Logger, fatal: make(chan string, 1), broken: make(chan error, 1)}
+	ns, err := launch(dir, opts, complaints)
 	if err != nil {
 		unlock()
 		return nil, err
 	}
-	return &Server{nats: ns, token: opts.Token, unlock: unlock, keeper: startKeeper(dir, ns, opts.Logger)}, nil
+	return &Server{nats: ns, token: opts.Token, unlock: unlock, failed: complaints.broken, keeper: startKeeper(dir, ns, opts.Logger)}, nil
 }
 
 // URL is where clients connect: nats://127.0.0.1:4222.
@@ -180,7 +182,7 @@ func onlyLock(entries []os.DirEntry) bool {
 	})
 }
 
-func launch(dir string, o Options) (*server.Server, error) {
+func launch(dir string, o Options, complaints *complaints) (*server.Server, error) {
 	host, port, err := listenable(o.Address)
 	if err != nil {
 		return nil, err
@@ -189,7 +191,6 @@ func launch(dir string, o Options) (*server.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure bus: %w", err)
 	}
-	complaints := &complaints{log: o.Logger, fatal: make(chan string, 1)}
 	ns.SetLoggerV2(complaints, false, false, false)
 	go ns.Start() // returns once the server's own goroutines run; Stop waits for those
 	if err := awaitReady(ns, complaints.fatal); err != nil {
@@ -256,10 +257,12 @@ func serverOptions(dir, host string, port int, o Options) *server.Options {
 	}
 }
 
-// complaints passes the server's warnings to slog and keeps the first fatal one.
+// complaints passes the server's warnings to slog and keeps the first fatal one, and the
+// first that says that a stream is closed.
 type complaints struct {
-	log   *slog.Logger
-	fatal chan string
+	log    *slog.Logger
+	fatal  chan string
+	broken chan error
 }
 
 func (c *complaints) Noticef(string, ...any) {}
@@ -274,7 +277,9 @@ func (c *complaints) Warnf(format string, v ...any) {
 }
 
 func (c *complaints) Errorf(format string, v ...any) {
-	c.log.Error("bus server reports an error", "detail", fmt.Sprintf(format, v...))
+	text := fmt.Sprintf(format, v...)
+	c.log.Error("bus server reports an error", "detail", text)
+	c.watch(text)
 }
 
 func (c *complaints) Fatalf(format string, v ...any) {
