@@ -110,6 +110,20 @@ func (v *server) startBroker() (broker.Target, error) {
 	return broker.Target{URL: v.broker.URL()}, nil
 }
 
+// awaitBroker returns when the embedded broker can no longer store, with why. What a
+// failed sync left behind is for the next start to find out.
+func (v *server) awaitBroker(ctx context.Context) error {
+	if v.broker == nil {
+		return nil
+	}
+	select {
+	case err := <-v.broker.Failed():
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
 // openLeases is for a broker that others may use as well.
 func (v *server) openLeases(ctx context.Context) (err error) {
 	if v.broker != nil {
@@ -163,9 +177,11 @@ func (v *server) alone(name string, part func(context.Context) error) func(conte
 
 // publishEvents publishes from where it was left, by this node or another.
 func (v *server) publishEvents(ctx context.Context) error {
-	publisher, err := bus.NewEventPublisher(v.conn, v.followed(), &bus.EventOptions{
-		Logger: v.log, Limits: bus.EventLimits{MaxAge: v.settings.eventsAge},
-	})
+	options := bus.EventOptions{Logger: v.log, Limits: bus.EventLimits{MaxAge: v.settings.eventsAge}}
+	if v.broker != nil {
+		options.Rewind = v.broker.Republish()
+	}
+	publisher, err := bus.NewEventPublisher(v.conn, v.followed(), &options)
 	if err != nil {
 		return err
 	}

@@ -58,9 +58,10 @@ var (
 	deadLetterOld   = described("parley_dead_letter_oldest_seconds", "Age of the oldest dead letter; 0 without any.")
 	backlog         = described("parley_bus_backlog_commands", "Durable commands that were acknowledged and are not done yet, whichever node is to do them.")
 	backlogOld      = described("parley_bus_backlog_oldest_seconds", "Age of the oldest of them; 0 without any.")
+	damages         = described("parley_bus_damage_reports", "Starts at which the broker's files were found damaged, and whose reports are there still; not there with another broker.")
 	logBytes        = described("parley_log_bytes", "Size of the log's file; not there where the log is in a database.")
 	diskFree        = described("parley_disk_free_bytes", "Space that is free where the data folder is; not there where the system does not tell.")
-	observatoryList = []*prometheus.Desc{stalled, rebuildRunning, rebuildPaused, rebuildEvents, outboxStalled, tellingStalled, webhookJobs, sendingStalled, channelJobs, deadLetters, deadLetterOld, backlog, backlogOld, logBytes, diskFree}
+	observatoryList = []*prometheus.Desc{stalled, rebuildRunning, rebuildPaused, rebuildEvents, outboxStalled, tellingStalled, webhookJobs, sendingStalled, channelJobs, deadLetters, deadLetterOld, backlog, backlogOld, damages, logBytes, diskFree}
 )
 
 // Describe implements prometheus.Collector.
@@ -161,6 +162,11 @@ func (o *observatory) letters(tell func(*prometheus.Desc, float64)) {
 }
 
 func (o *observatory) waiting(tell func(*prometheus.Desc, float64)) {
+	if o.server.broker != nil {
+		if reports, err := o.server.broker.Damages(); err == nil {
+			tell(damages, float64(reports))
+		}
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	found, err := bus.MeasureBacklog(ctx, o.server.conn)

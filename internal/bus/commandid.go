@@ -62,7 +62,9 @@ func provisionCommands(ctx context.Context, js jetstream.JetStream, letters *Dea
 		if err != nil {
 			return nil, names, err
 		}
-		c.FirstSeq = last + 1
+		if last > 0 {
+			c.FirstSeq = last + 1
+		}
 	}
 	if text := known[metaDated]; text != "" {
 		var err error
