@@ -58,11 +58,15 @@ func (a *aggregates[S]) visit(ctx context.Context, id string, visitor func(strea
 		return err
 	}
 	defer leave()
-	at, cached := a.cache.take(stream)
-	if !cached {
-		if at, err = a.load(ctx, stream); err != nil {
-			return err
-		}
+	at, old, cached := a.cache.take(stream)
+	switch {
+	case !cached:
+		at, err = a.load(ctx, stream)
+	case old:
+		at, err = store.CatchUp(ctx, a.log, stream, at, a.fold)
+	}
+	if err != nil {
+		return err
 	}
 	before := at.Revision
 	next, err := visitor(stream, at)
