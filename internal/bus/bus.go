@@ -259,7 +259,7 @@ func (b *Bus) partitions() pubsub.Partitions {
 func (b *Bus) prepare(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, b.opts.provisionTimeout)
 	defer cancel()
-	if err := b.commandsStream(ctx); err != nil {
+	if _, err := provision(ctx, b.js, b.commandsStream()); err != nil {
 		return err
 	}
 	var err error

@@ -4,20 +4,44 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/parley-engine/parley/internal/bus/pubsub"
 )
 
-// commandsStream makes the stream of durable commands, or brings it up to date.
-func (b *Bus) commandsStream(ctx context.Context) error {
+// commandsStream is the stream of durable commands as it is to be.
+func (b *Bus) commandsStream() jetstream.StreamConfig {
 	commands := commandsConfig(b.nc.MaxPayload(), b.opts.MaxStreamBytes)
 	if b.opts.Share != nil {
 		commands.SubjectTransform = b.partitions().Transform(SubjectSend)
 	}
-	_, err := provision(ctx, b.js, commands)
-	return err
+	return commands
+}
+
+// deletionTakes is how long a server may need to clear a deleted stream's files away. It
+// answers that there is no such stream before that; one that is made meanwhile finds
+// messages of the former, and then loses its own files.
+const deletionTakes = 2 * time.Second
+
+// remake makes a stream that somebody else has just deleted.
+func (b *Bus) remake(ctx context.Context, c jetstream.StreamConfig) error {
+	wait := time.NewTimer(deletionTakes)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if _, err := b.js.Stream(ctx, c.Name); !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return err // somebody was faster
+	}
+	stream, err := provision(ctx, b.js, c)
+	if err != nil || stream.CachedInfo().State.Msgs == 0 || b.opts.Share != nil { // other nodes may have sent something
+		return err
+	}
+	return errors.Join(fmt.Errorf("stream %s has messages of its former self", c.Name), b.js.DeleteStream(ctx, c.Name))
 }
 
 // renew is called when the durable door lost its consumer, which the subscriber makes
@@ -28,7 +52,7 @@ func (b *Bus) renew(ctx context.Context, _ string) error {
 	_, err := b.js.Stream(ctx, StreamCommands)
 	lost := pubsub.LostConsumer
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		lost, err = pubsub.LostStream, b.commandsStream(ctx)
+		lost, err = pubsub.LostStream, b.remake(ctx, b.commandsStream())
 	}
 	if err != nil {
 		return err
@@ -57,7 +81,7 @@ func (b *Bus) keepLetters(ctx context.Context) error {
 		return err
 	}
 	parked := b.parked.forget() // before there can be letters with the same sequences
-	if _, err := provision(ctx, b.js, deadConfig()); err != nil {
+	if err := b.remake(ctx, deadConfig()); err != nil {
 		return err
 	}
 	b.metrics.lost(pubsub.LostStream, 1)
