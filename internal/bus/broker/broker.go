@@ -62,10 +62,10 @@ type Options struct {
 // Server is an embedded NATS server with JetStream. It is safe for concurrent
 // use.
 type Server struct {
-	nats   *server.Server
-	guard  *guard // nil: no client is asked for a token
-	unlock func()
-	once   sync.Once
+	nats    *server.Server
+	doorman *doorman // nil: no client is asked for a token
+	unlock  func()
+	once    sync.Once
 }
 
 // Start opens or creates the store in dir and listens. It returns when clients
@@ -79,15 +79,15 @@ func Start(dir string, o *Options) (*Server, error) {
 	}
 	s := &Server{unlock: unlock}
 	if opts.Token != "" {
-		s.guard = newGuard(opts.Token, opts.Logger)
+		s.doorman = newDoorman(opts.Token, opts.Logger)
 	}
-	s.nats, err = launch(dir, opts, s.guard)
-	if err == nil && s.guard != nil {
-		s.guard.server = s.nats
-		_, err = s.guard.admit(opts.Tokens)
+	s.nats, err = launch(dir, opts, s.doorman)
+	if err == nil && s.doorman != nil {
+		s.doorman.server = s.nats
+		_, err = s.doorman.admit(opts.Tokens)
 	}
-	if s.guard != nil {
-		close(s.guard.loaded)
+	if s.doorman != nil {
+		close(s.doorman.loaded)
 	}
 	if err != nil {
 		s.Stop()
@@ -100,10 +100,10 @@ func Start(dir string, o *Options) (*Server, error) {
 // Options.Token. When it returns, the connections of all others are closed; it tells
 // how many there were.
 func (s *Server) Admit(tokens []access.Token) (closed int, err error) {
-	if s.guard == nil {
+	if s.doorman == nil {
 		return 0, nil
 	}
-	return s.guard.admit(tokens)
+	return s.doorman.admit(tokens)
 }
 
 // URL is where clients connect: nats://127.0.0.1:4222.
@@ -199,14 +199,14 @@ func onlyLock(entries []os.DirEntry) bool {
 	})
 }
 
-func launch(dir string, o Options, g *guard) (*server.Server, error) {
+func launch(dir string, o Options, d *doorman) (*server.Server, error) {
 	host, port, err := listenable(o.Address)
 	if err != nil {
 		return nil, err
 	}
 	settings := serverOptions(dir, host, port, o)
-	if g != nil {
-		settings.CustomClientAuthentication = g
+	if d != nil {
+		settings.CustomClientAuthentication = d
 	}
 	ns, err := server.NewServer(settings)
 	if err != nil {
