@@ -7,6 +7,9 @@
 //   - Revisions are dense per stream and start at 0. Positions rise over the
 //     log in commit order: once a reader has seen a position, no event with a
 //     smaller one will ever appear.
+//   - A position is opaque: it is what the log gave, is compared and handed back,
+//     and nothing can be calculated with it. There are logs (EventStoreDB's) that
+//     refuse every other number.
 //   - Everything is safe for concurrent use. Slices handed in are not kept,
 //     slices handed out belong to the receiver.
 //   - Reads are snapshots that end at the head they found when ranging began; a
@@ -54,6 +57,8 @@ var (
 	// may succeed later, perhaps once the log was opened again, and finds out
 	// whether this one did.
 	ErrUnavailable = errors.New("store is unavailable")
+	// ErrNoEvent says that a position is no event's of the log.
+	ErrNoEvent = errors.New("the log has no event at this position")
 	// ErrTooLarge refuses an event or batch over the limits; nothing is written.
 	ErrTooLarge = errors.New("event or batch is too large")
 )
@@ -154,6 +159,11 @@ type LogReader interface {
 	// ReadAll yields the selected events behind position after, in log order,
 	// up to the head at the time of the call.
 	ReadAll(ctx context.Context, after events.Position, filter Filter) iter.Seq2[events.Recorded, error]
+	// ReadFrom yields the selected events from the one at position from on, that
+	// one included: upwards to the head at the time of the call, or downwards to
+	// the first. The zero Position is before the first event. A position that is
+	// no event's is an error that wraps ErrNoEvent.
+	ReadFrom(ctx context.Context, from events.Position, direction Direction, filter Filter) iter.Seq2[events.Recorded, error]
 	// Wait blocks until the head is behind position after, and returns the
 	// head. Wait with the zero Position on an empty log blocks; Head does not.
 	Wait(ctx context.Context, after events.Position) (events.Position, error)

@@ -30,6 +30,8 @@ import (
 //	account           SID of the account made at the first start
 //	media/            uploaded files, named by their content
 //	secrets/          tokens and keys, 0600
+//	last-backup.json  how far the last backup goes
+//	rescued-*         what only read models had when the log had lost its end, and they themselves
 //	endpoints.json    where the running server listens; gone when it stops
 type folder string
 

@@ -56,9 +56,12 @@ var (
 	channelJobs     = prometheus.NewDesc("parley_channel_jobs", "Messages to send (out), and messages and statuses that carriers handed over (in), that this node keeps, by state.", []string{"direction", "state"}, nil)
 	deadLetters     = described("parley_dead_letters", "Dead letters.")
 	deadLetterOld   = described("parley_dead_letter_oldest_seconds", "Age of the oldest dead letter; 0 without any.")
+	backlog         = described("parley_bus_backlog_commands", "Durable commands that were acknowledged and are not done yet, whichever node is to do them.")
+	backlogOld      = described("parley_bus_backlog_oldest_seconds", "Age of the oldest of them; 0 without any.")
+	damages         = described("parley_bus_damage_reports", "Starts at which the broker's files were found damaged, and whose reports are there still; not there with another broker.")
 	logBytes        = described("parley_log_bytes", "Size of the log's file; not there where the log is in a database.")
 	diskFree        = described("parley_disk_free_bytes", "Space that is free where the data folder is; not there where the system does not tell.")
-	observatoryList = []*prometheus.Desc{stalled, rebuildRunning, rebuildPaused, rebuildEvents, outboxStalled, tellingStalled, webhookJobs, sendingStalled, channelJobs, deadLetters, deadLetterOld, logBytes, diskFree}
+	observatoryList = []*prometheus.Desc{stalled, rebuildRunning, rebuildPaused, rebuildEvents, outboxStalled, tellingStalled, webhookJobs, sendingStalled, channelJobs, deadLetters, deadLetterOld, backlog, backlogOld, damages, logBytes, diskFree}
 )
 
 // Describe implements prometheus.Collector.
@@ -78,6 +81,7 @@ func (o *observatory) Collect(to chan<- prometheus.Metric) {
 	o.positions(tell)
 	o.rebuild(tell)
 	o.letters(tell)
+	o.waiting(tell)
 	o.jobs(to)
 	if info, err := os.Stat(o.server.folder.log()); err == nil {
 		tell(logBytes, float64(info.Size()))
@@ -154,9 +158,29 @@ func (o *observatory) letters(tell func(*prometheus.Desc, float64)) {
 		return
 	}
 	tell(deadLetters, float64(count))
-	age := 0.0
-	if count > 0 {
-		age = time.Since(oldest).Seconds()
+	tell(deadLetterOld, age(oldest))
+}
+
+func (o *observatory) waiting(tell func(*prometheus.Desc, float64)) {
+	if o.server.broker != nil {
+		if reports, err := o.server.broker.Damages(); err == nil {
+			tell(damages, float64(reports))
+		}
 	}
-	tell(deadLetterOld, age)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	found, err := bus.MeasureBacklog(ctx, o.server.conn)
+	if err != nil {
+		return
+	}
+	tell(backlog, float64(found.Commands))
+	tell(backlogOld, age(found.Oldest))
+}
+
+// age of an instant, in seconds; of the zero one, none.
+func age(at time.Time) float64 {
+	if at.IsZero() {
+		return 0
+	}
+	return max(0, time.Since(at).Seconds())
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/internal/httpapi"
+	"github.com/parley-engine/parley/internal/httpapi/rest"
 )
 
 func (v *server) openHTTP() (err error) {
@@ -40,7 +41,7 @@ func (v *server) openHTTP() (err error) {
 			Metrics:  promhttp.HandlerFor(v.registry, promhttp.HandlerOpts{}),
 			Operate:  v.operate,
 			REST:     surface,
-			Channels: v.channels.Handler(v.settings.publicURL),
+			Channels: v.channels.Handler(v.settings.publicURL, refuse),
 			Token:    token,
 			Log:      v.log,
 		}),
@@ -49,6 +50,11 @@ func (v *server) openHTTP() (err error) {
 		MaxHeaderBytes:    16 << 10,
 	}
 	return nil
+}
+
+// refuse answers gateways as the port answers everybody.
+func refuse(w http.ResponseWriter, status int, reason string) {
+	rest.Refuse(w, rest.Malformed(status, reason))
 }
 
 func (v *server) runHTTP(ctx context.Context) error {
@@ -79,6 +85,7 @@ func (v *server) checks() []httpapi.Check {
 	status := v.models.Status()
 	return []httpapi.Check{
 		{Name: "running", Problem: problem(isClosed(v.stopping), "stopping")},
+		{Name: "log", Problem: v.writes.accepts()},
 		{Name: "bus", Problem: problem(!isClosed(v.bus.Ready()), "the doors are not open yet")},
 		{Name: "broker", Problem: problem(v.conn.Status() != nats.CONNECTED, "not connected")},
 		{Name: "timers", Problem: problem(!isClosed(v.loaded), "the due index is loading")},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/parley-engine/parley/internal/blob"
 	"github.com/parley-engine/parley/internal/engine"
+	"github.com/parley-engine/parley/internal/httpapi"
 	"github.com/parley-engine/parley/internal/httpapi/ratelimit"
 	"github.com/parley-engine/parley/internal/httpapi/rest"
 	"github.com/parley-engine/parley/projections"
@@ -40,7 +41,7 @@ func (v *server) serve() error {
 	if v.settings.tlsCert != "" {
 		return v.http.ServeTLS(v.listener, v.settings.tlsCert, v.settings.tlsKey)
 	}
-	return v.http.Serve(v.listener)
+	return v.http.Serve(httpapi.Listener(v.listener))
 }
 
 // files are uploads as the REST surface keeps them.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/parley-engine/parley/domain"
@@ -196,8 +197,8 @@ func decideAddMessagingService(s State, c AddMessagingService) ([]events.Event, 
 		return nil, err
 	}
 	for i, sender := range c.Senders {
-		if err := domain.CheckLength(sender, 256, fmt.Sprintf("senders[%d]", i), 50408); err != nil || sender == "" {
-			return nil, domain.Refuse(domain.InvalidArgument, "sender_invalid", fmt.Sprintf("senders[%d]", i), 50408, "A sender is an address of 1 to 256 characters")
+		if len(sender) > 256 || !domain.PlainAddress(strings.ReplaceAll(sender, " ", "")) || sender != strings.TrimSpace(sender) { // a name may have spaces in it
+			return nil, domain.Refuse(domain.InvalidArgument, "sender_invalid", fmt.Sprintf("senders[%d]", i), 50408, "A sender is an address or a name of 1 to 256 printable characters")
 		}
 	}
 	if have, known := s.MessagingServices[c.Sid]; known && have.FriendlyName == c.FriendlyName && slices.Equal(have.Senders, c.Senders) {
@@ -225,6 +226,7 @@ func Evolve(s State, e events.Event) State {
 	case events.AccountWebhooksConfigured:
 		s.Webhooks = e.Webhooks
 	case events.ReservationLost: // accounts hold no reservations
+	case events.LogLossAccepted: // nothing of the account changes
 	default:
 		panic(fmt.Sprintf("account: event %T", e))
 	}

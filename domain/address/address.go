@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/parley-engine/parley/domain"
 	"github.com/parley-engine/parley/events"
@@ -118,6 +117,7 @@ func decideCreate(s State, c Create) ([]events.Event, error) {
 		domain.CheckLength(c.FriendlyName, 256, "friendly_name", 50003),
 		checkCountry(c.Country),
 		checkAutoCreation(auto, c.ServiceOwned),
+		c.AutoCreation.checkUsed(auto.Type),
 	)
 	if err != nil {
 		return nil, err
@@ -134,7 +134,11 @@ func decideUpdate(s State, c Update) ([]events.Event, error) {
 		next.FriendlyName = *c.FriendlyName
 	}
 	owned := c.ServiceOwned || next.AutoCreation.Service == s.AutoCreation.Service
-	err := cmp.Or(domain.CheckLength(next.FriendlyName, 256, "friendly_name", 50003), checkAutoCreation(next.AutoCreation, owned))
+	err := cmp.Or(
+		domain.CheckLength(next.FriendlyName, 256, "friendly_name", 50003),
+		checkAutoCreation(next.AutoCreation, owned),
+		c.AutoCreation.checkUsed(next.AutoCreation.Type),
+	)
 	if err != nil || next.FriendlyName == s.FriendlyName && same(next.AutoCreation, s.AutoCreation) {
 		return nil, err
 	}
@@ -153,15 +157,14 @@ func checkAddress(addressType, address string) error {
 		return domain.Refuse(domain.InvalidArgument, "address_missing", "address", 50411, "The address is empty")
 	}
 	number, whatsapp := strings.CutPrefix(address, "whatsapp:")
-	wellFormed := len(address) <= 256 && domain.ValidText(address) && !strings.ContainsFunc(address, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
+	wellFormed := len(address) <= 256 && domain.PlainAddress(address)
 	switch addressType {
 	case "sms":
 		wellFormed = wellFormed && (phoneNumber(address) || digits(address, 3, 8))
 	case "whatsapp":
 		wellFormed = wellFormed && whatsapp && phoneNumber(number)
 	case "email":
-		at := strings.IndexByte(address, '@')
-		wellFormed = wellFormed && at > 0 && at < len(address)-1
+		wellFormed = wellFormed && domain.ValidEmail(address)
 	}
 	if !wellFormed {
 		return domain.Refuse(domain.InvalidArgument, "address_invalid", "address", 50407, "%.300q is not an address of type %s", address, addressType)

@@ -44,6 +44,33 @@ func (p AutoCreationPatch) apply(a events.AutoCreation) events.AutoCreation {
 	return a
 }
 
+// checkUsed refuses what was given and the type has no use for: it would be gone, and
+// whoever gave it would think that it is there. Empty is as good as not given.
+func (p AutoCreationPatch) checkUsed(autoType string) error {
+	for _, f := range []struct {
+		name, of string
+		given    bool
+	}{
+		{"webhook_url", autoWebhook, some(p.WebhookURL)},
+		{"webhook_method", autoWebhook, some(p.WebhookMethod)},
+		{"webhook_filters", autoWebhook, slices.ContainsFunc(p.WebhookFilters, func(name string) bool { return name != "" })},
+		{"studio_flow", autoStudio, some(p.StudioFlow)},
+		{"studio_retries", autoStudio, some(p.StudioRetries)},
+	} {
+		if f.given && autoType != f.of {
+			return domain.Refuse(domain.InvalidArgument, "auto_creation_unused", "auto_creation."+f.name, 20422,
+				"auto_creation.%s is for autocreation of type %s, and this is of type %s", f.name, f.of, autoType)
+		}
+	}
+	return nil
+}
+
+// some reports whether a patch has a value that says something.
+func some[T comparable](patch *T) bool {
+	var none T
+	return patch != nil && *patch != none
+}
+
 func checkAutoCreation(a events.AutoCreation, serviceOwned bool) error {
 	const prefix = "auto_creation."
 	if a.Service != "" && !serviceOwned {
@@ -57,7 +84,11 @@ func checkAutoCreation(a events.AutoCreation, serviceOwned bool) error {
 	case autoWebhook:
 		return checkWebhook(a, prefix)
 	}
-	return domain.Refuse(domain.InvalidArgument, "auto_creation_type_invalid", prefix+"type", 20422, "%.40q is none of webhook, studio, default", a.Type)
+	return typeInvalid(a.Type)
+}
+
+func typeInvalid(autoType string) error {
+	return domain.Refuse(domain.InvalidArgument, "auto_creation_type_invalid", "auto_creation.type", 20422, "%.40q is none of webhook, studio, default", autoType)
 }
 
 func checkStudio(a events.AutoCreation, prefix string) error {

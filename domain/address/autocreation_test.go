@@ -33,8 +33,13 @@ func TestAutoCreation(t *testing.T) {
 	run(t, []row{
 		{name: "of type default, in a service of its own", when: with(address.AutoCreationPatch{Enabled: ptr(true), Service: &is}),
 			then: makes(events.AutoCreation{Enabled: true, Type: "default", Service: is}), again: exists},
-		{name: "of type default what others need is left out", when: with(address.AutoCreationPatch{WebhookURL: ptr("not looked at"), StudioFlow: ptr("x"), StudioRetries: ptr(9)}),
+		{name: "what a type has no use for may be given empty", when: with(address.AutoCreationPatch{WebhookURL: ptr(""), WebhookFilters: []string{""}, StudioFlow: ptr(""), StudioRetries: ptr(0)}),
 			then: makes(plain), again: exists},
+		{name: "a URL without a type", when: with(address.AutoCreationPatch{WebhookURL: &url}), no: invalid("auto_creation_unused", prefix+"webhook_url", 20422)},
+		{name: "a method without a type", when: with(address.AutoCreationPatch{Enabled: ptr(true), WebhookMethod: ptr("get")}), no: invalid("auto_creation_unused", prefix+"webhook_method", 20422)},
+		{name: "filters of the wrong type", when: with(address.AutoCreationPatch{Type: ptr("default"), WebhookFilters: []string{"onMessageAdded"}}), no: invalid("auto_creation_unused", prefix+"webhook_filters", 20422)},
+		{name: "a flow without a type", when: with(address.AutoCreationPatch{StudioFlow: ptr(fw)}), no: invalid("auto_creation_unused", prefix+"studio_flow", 20422)},
+		{name: "retries of a webhook", when: hook(func(p *address.AutoCreationPatch) { p.StudioRetries = ptr(2) }), no: invalid("auto_creation_unused", prefix+"studio_retries", 20422)},
 		{name: "a webhook is posted to", when: hook(func(*address.AutoCreationPatch) {}),
 			then: makes(events.AutoCreation{Type: "webhook", WebhookURL: url, WebhookMethod: "post"}), again: exists},
 		{name: "unless it is to be gotten", when: hook(func(p *address.AutoCreationPatch) {

@@ -113,8 +113,8 @@ func check(c Create) error {
 		return domain.Refuse(domain.InvalidArgument, "identity_missing", "identity", 50204, "A binding needs an identity")
 	case !slices.Contains([]string{events.PushAPN, events.PushGCM, events.PushFCM, events.PushTwilsock}, c.Type):
 		return domain.Refuse(domain.InvalidArgument, "binding_type_invalid", "type", 50209, "%.40q is none of apn, gcm, fcm, twilsock", c.Type)
-	case c.Endpoint == "" || len(c.Endpoint) > maxEndpoint || !domain.ValidText(c.Endpoint): // NUL would make the SID ambiguous
-		return domain.Refuse(domain.InvalidArgument, "endpoint_invalid", "endpoint", 20422, "An endpoint has 1 to %d bytes and no NUL", maxEndpoint)
+	case len(c.Endpoint) > maxEndpoint || !domain.PlainAddress(c.Endpoint): // NUL would make the SID ambiguous
+		return domain.Refuse(domain.InvalidArgument, "endpoint_invalid", "endpoint", 20422, "An endpoint has 1 to %d printable bytes without spaces", maxEndpoint)
 	case c.Credential != "" && !c.CredentialExists:
 		return domain.Refuse(domain.NotFound, "credential_not_found", "credential", 20404, "The credential was not found")
 	}

@@ -140,26 +140,29 @@ func (s State) isGroup() bool {
 	return false
 }
 
-// validAddress knows the shapes of phone numbers, alone and behind whatsapp:.
-// Of other channels it asks for a lower-case prefix and something behind it, so
-// that a channel adapter may bring addresses of its own.
+// validAddress knows the shapes of phone numbers, alone and behind whatsapp:, and of
+// e-mail addresses. Of other channels it asks for a prefix of small letters and digits and
+// a plain address behind it, so that a channel adapter may bring addresses of its own.
 func validAddress(address string) bool {
-	if len(address) > maxNameChars || strings.ContainsFunc(address, notPrintable) {
+	if len(address) > maxNameChars || !domain.PlainAddress(address) {
 		return false
 	}
 	prefix, rest, found := strings.Cut(address, ":")
 	switch {
-	case !found && strings.Contains(address, "@"):
-		return !strings.HasPrefix(address, "@") && !strings.HasSuffix(address, "@")
+	case !found && strings.Contains(address, "@"), prefix == "email":
+		return domain.ValidEmail(strings.TrimPrefix(address, "email:"))
 	case !found:
 		return phoneNumber(address)
 	case prefix == "whatsapp":
 		return phoneNumber(rest)
 	}
-	return prefix != "" && prefix != "sms" && prefix == strings.ToLower(prefix) && rest != ""
+	return channelName(prefix) && prefix != "sms" && rest != ""
 }
 
-func notPrintable(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
+// channelName is what stands before the colon of an address.
+func channelName(prefix string) bool {
+	return prefix != "" && !strings.ContainsFunc(prefix, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_' })
+}
 
 // phoneNumber is E.164: a plus and up to fifteen digits.
 func phoneNumber(s string) bool {

@@ -1,7 +1,6 @@
 package conversation
 
 import (
-	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -14,7 +13,7 @@ import (
 
 const (
 	noAttributes       = "{}" // what absent attributes mean
-	systemAuthor       = "system"
+	systemAuthor       = domain.System
 	noHorizon    int64 = -1
 )
 
@@ -33,8 +32,8 @@ func checkSid(prefix, sid, field string, twilio int) error {
 
 // checkText refuses a text that is too long or would not survive being stored.
 func checkText(text, field string, maxChars, twilio int) error {
-	if !utf8.ValidString(text) {
-		return invalid("text_invalid", field, twilio, "%s is not valid UTF-8", field)
+	if err := domain.CheckText(text, field, twilio); err != nil {
+		return err
 	}
 	if utf8.RuneCountInString(text) > maxChars {
 		name := field[strings.LastIndex(field, ".")+1:]
@@ -47,21 +46,15 @@ func checkUniqueName(name string) error {
 	if domain.IsSID("CH", name) {
 		return invalid("unique_name_looks_like_sid", "unique_name", 50390, "A unique name must not look like a conversation SID")
 	}
+	if domain.Unaddressable(name) {
+		return invalid("unique_name_reserved", "unique_name", 50390, "A unique name cannot be %q: it is part of paths", name)
+	}
 	return checkText(name, "unique_name", maxUniqueNameChars, 50004)
 }
 
-// checkAttributes refuses what is not a JSON text of the size. Attributes are
-// kept byte for byte.
+// checkAttributes refuses what is not a JSON text of the size.
 func checkAttributes(text string, maxBytes int) error {
-	switch {
-	case text == "":
-		return nil
-	case len(text) > maxBytes:
-		return invalid("attributes_too_long", "attributes", 50303, "attributes are longer than %d bytes", maxBytes)
-	case !utf8.ValidString(text) || !json.Valid([]byte(text)):
-		return invalid("attributes_invalid", "attributes", 50304, "attributes are not a JSON text")
-	}
-	return nil
+	return domain.CheckAttributes(text, maxBytes, "attributes")
 }
 
 // checkAttributes is the function of that name for who is asked of: history is as

@@ -9,13 +9,16 @@ import (
 )
 
 func create(s State, c Create) ([]events.Event, error) {
+	if err := mayCreate(c); err != nil {
+		return nil, err
+	}
 	if s.Exists() {
 		return nil, domain.Refuse(domain.AlreadyExists, "conversation_exists", "sid", 20409,
 			"Conversation %s exists or has existed", s.Conversation)
 	}
 	state, err := initialState(c.State)
 	timers := c.timers()
-	if err := cmp.Or(mayCreate(c), err, checkCreate(c), checkTimers(timers, c.Limits.WithDefaults())); err != nil {
+	if err := cmp.Or(err, checkCreate(c), checkTimers(timers, c.Limits.WithDefaults())); err != nil {
 		return nil, err
 	}
 	created := effective(c.DateCreated, c.At)
@@ -124,6 +127,15 @@ func checkMessagingService(sid string, known map[string]bool) error {
 func checkEmail(e events.Email) error {
 	return cmp.Or(
 		checkText(e.Address, "email.address", maxNameChars, 50407),
+		checkEmailAddress(e.Address),
 		checkText(e.Name, "email.name", maxNameChars, 50407),
+		domain.CheckLine(e.Name, "email.name", 50407),
 	)
+}
+
+func checkEmailAddress(address string) error {
+	if address != "" && !domain.ValidEmail(address) {
+		return invalid("address_invalid", "email.address", 50407, "%.300q is not an e-mail address", address)
+	}
+	return nil
 }

@@ -97,6 +97,7 @@ func (s State) checkMessage(c AddMessage) error {
 		checkBody(c.Body),
 		c.checkAttributes(c.Attributes, maxPartAttributes),
 		checkText(c.Subject, "subject", maxNameChars, 0),
+		domain.CheckLine(c.Subject, "subject", 0),
 		checkMedia(c.Media),
 		s.checkUnattached(c.Media),
 		checkContent(c.Content, c.ContentVariables),
@@ -187,6 +188,7 @@ func checkEdit(c EditMessage, m Message) error {
 		checkBody(text(c.Body)),
 		checkAttributes(text(c.Attributes), maxPartAttributes),
 		checkText(text(c.Subject), "subject", maxNameChars, 0),
+		domain.CheckLine(text(c.Subject), "subject", 0),
 	)
 }
 

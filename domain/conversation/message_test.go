@@ -70,6 +70,7 @@ func TestAddMessage(t *testing.T) {
 		{name: "in a group MMS others cannot write", given: group, when: send(plain), no: unready("author_not_in_group", "author", 50513)},
 		refused("nothing in it", func(c *conversation.AddMessage) { c.Body = "" }, invalid("body_missing", "body", 50503)),
 		refused("a body beyond 32 KiB", func(c *conversation.AddMessage) { c.Body = strings.Repeat("x", 32<<10+1) }, invalid("body_too_long", "body", 50504)),
+		refused("a subject of two lines", func(c *conversation.AddMessage) { c.Subject = "Hi\nBcc: x" }, invalid("text_not_one_line", "subject", 0)),
 		refused("a body that is not UTF-8", func(c *conversation.AddMessage) { c.Body = "\xff" }, invalid("text_invalid", "body", 50504)),
 		refused("a long author", func(c *conversation.AddMessage) { c.Author = strings.Repeat("a", 257) }, invalid("author_too_long", "author", 50310)),
 		refused("a long subject", func(c *conversation.AddMessage) { c.Subject = strings.Repeat("a", 257) }, invalid("subject_too_long", "subject", 0)),

@@ -122,7 +122,7 @@ func (m *machine) SetTimers(t *rapid.T) {
 }
 
 func (m *machine) Rename(t *rapid.T) {
-	m.decide(t, conversation.Update{Issue: m.issue(), FriendlyName: ptr(rapid.StringN(0, 5, -1).Draw(t, "name"))}, m.expect(true))
+	m.decide(t, conversation.Update{Issue: m.issue(), FriendlyName: ptr(rapid.StringN(0, 5, -1).Filter(domain.ValidText).Draw(t, "name"))}, m.expect(true))
 }
 
 func (m *machine) Join(t *rapid.T) {

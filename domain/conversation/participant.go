@@ -50,8 +50,10 @@ func (s State) mayAdd(c AddParticipant) error {
 	switch {
 	case c.Identity == "" || binding(c) != events.Binding{}:
 		return s.may(c.Caller, addNonChatPermission)
-	case c.Identity == c.Caller.Identity && c.Caller.May(joinConversation):
+	case s.MayJoin(c.Caller, c.Identity):
 		return nil
+	case c.Identity == c.Caller.Identity && s.takesPart(c.Caller) == nil:
+		return nil // he is in it: that is what he is told
 	}
 	return s.may(c.Caller, addParticipantPermission)
 }
@@ -108,7 +110,7 @@ func checkEmailShape(c AddParticipant) error {
 	case level != "" && level != "to" && level != "cc":
 		return invalid("level_invalid", "level", 50420, "%.40q is neither to nor cc", c.Level)
 	}
-	return checkText(c.Name, "name", maxNameChars, 50420)
+	return cmp.Or(checkText(c.Name, "name", maxNameChars, 50420), domain.CheckLine(c.Name, "name", 50420))
 }
 
 // checkIdentity refuses identities that are malformed or taken, and people who
@@ -124,11 +126,8 @@ func (s State) checkIdentity(p Participant, facts ParticipantFacts, l Limits) er
 		return domain.Refuse(domain.QuotaExceeded, "too_many_conversations", "identity", 50214,
 			"The identity is in %d conversations", facts.OpenConversations)
 	}
-	switch {
-	case strings.EqualFold(p.Identity, systemAuthor):
-		return invalid("identity_reserved", "identity", 50203, "The identity %q is reserved", p.Identity)
-	case domain.IsSID("US", p.Identity) || domain.IsSID("MB", p.Identity):
-		return invalid("identity_looks_like_sid", "identity", 50206, "An identity must not look like a SID")
+	if err := domain.CheckIdentity(p.Identity, "identity"); err != nil {
+		return err
 	}
 	return checkText(p.Identity, "identity", maxNameChars, 50207)
 }

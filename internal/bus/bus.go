@@ -48,12 +48,15 @@ type Options struct {
 	provisionTimeout time.Duration
 }
 
+// defaultGroup names the consumers of the durable commands.
+const defaultGroup = "parley"
+
 func (o *Options) withDefaults() Options {
 	var opts Options
 	if o != nil {
 		opts = *o
 	}
-	opts.Group = cmp.Or(opts.Group, "parley")
+	opts.Group = cmp.Or(opts.Group, defaultGroup)
 	opts.MaxInFlight = cmp.Or(opts.MaxInFlight, 4096)
 	opts.MaxPending = cmp.Or(opts.MaxPending, 4096)
 	opts.MaxCommandBytes = cmp.Or(opts.MaxCommandBytes, 256<<10)
@@ -82,11 +85,13 @@ type Bus struct {
 	lanes   *pubsub.Lanes
 	parked  *parking
 	letters *DeadLetters // set by prepare
+	names   naming       // set by prepare
 
 	ready    chan struct{} // closed: both doors are open
 	stopping chan struct{} // closed: Drain was called, or Run's context ended
 	stop     sync.Once
 	stopped  chan struct{} // closed: Run has returned
+	failed   chan error    // what the sweeper found; of capacity 1
 }
 
 // New returns a Bus on a connection, which stays the caller's.
@@ -99,7 +104,7 @@ func New(nc *nats.Conn, execute Execute, o *Options) (*Bus, error) {
 	b := &Bus{
 		nc: nc, js: js, execute: execute, opts: opts, log: opts.Logger,
 		lanes: pubsub.NewLanes(), parked: &parking{lanes: make(map[string][]place)},
-		ready: make(chan struct{}), stopping: make(chan struct{}), stopped: make(chan struct{}),
+		ready: make(chan struct{}), stopping: make(chan struct{}), stopped: make(chan struct{}), failed: make(chan error, 1),
 	}
 	b.metrics, err = newMetrics(opts.Registerer, b.lanes, b.parked)
 	return b, err
@@ -159,6 +164,7 @@ func (b *Bus) serve(ctx context.Context, router *message.Router, d doors) error 
 		err = errors.New("the call door ended by itself")
 	case <-d.send.Stopped():
 		err = errors.New("the durable door ended by itself: the connection was closed")
+	case err = <-b.failed:
 	case <-b.stopping:
 	}
 	err = cmp.Or(err, router.Close())
@@ -189,7 +195,10 @@ func (b *Bus) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
-		if err := b.tidy(ctx); err != nil {
+		if err := b.tidy(ctx); errors.Is(err, pubsub.ErrBehind) {
+			b.failed <- fmt.Errorf("the durable door is closed: %w; the next start reads again what is left", err)
+			return
+		} else if err != nil {
 			b.log.Warn("handled commands were not purged; the next sweep tries again", "err", err)
 		}
 		select {
@@ -222,6 +231,9 @@ func (b *Bus) forget(ctx context.Context, stream jetstream.Stream, topic string)
 		return nil // nobody has read it yet
 	}
 	if err != nil {
+		return err
+	}
+	if err := pubsub.Behind(ctx, stream, consumer); err != nil {
 		return err
 	}
 	floor := consumer.CachedInfo().AckFloor.Stream
@@ -259,11 +271,11 @@ func (b *Bus) partitions() pubsub.Partitions {
 func (b *Bus) prepare(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, b.opts.provisionTimeout)
 	defer cancel()
-	if _, err := provision(ctx, b.js, b.commandsStream()); err != nil {
-		return err
-	}
 	var err error
 	if b.letters, err = OpenDeadLetters(ctx, b.nc); err != nil {
+		return err
+	}
+	if _, b.names, err = b.commandsStream(ctx); err != nil {
 		return err
 	}
 	return b.parked.load(ctx, b.letters)
@@ -319,9 +331,9 @@ func (b *Bus) lane(d *pubsub.Delivery) string {
 	if id := d.Header.Get(HeaderCommandID); id != "" && literal(id) {
 		return id
 	}
-	c, err := decode(d, b.opts.MaxCommandBytes)
+	c, err := b.names.decode(d, b.opts.MaxCommandBytes)
 	if err != nil {
-		return defaultID(d).String()
+		return b.names.id(d).String()
 	}
 	return c.ID.String()
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/parley-engine/parley/domain"
@@ -215,6 +214,10 @@ func TestMistakesAreNamedInTheReply(t *testing.T) {
 		"a bad UUID":              {`{"command":"x","id":"123"}`, bus.CodeInvalid, "id"},
 		"the nil UUID":            {`{"command":"x","id":"00000000-0000-0000-0000-000000000000"}`, bus.CodeInvalid, "id"},
 		"a bad time":              {`{"command":"x","deadline":"tomorrow"}`, bus.CodeInvalid, "deadline"},
+		"a time that is none":     {`{"command":"x","deadline":"0001-01-01T00:00:00Z"}`, bus.CodeInvalid, "deadline"},
+		"a time before all times": {`{"command":"x","occurred":"0000-01-01T00:00:00Z"}`, bus.CodeInvalid, "occurred"},
+		"a NUL":                   {`{"command":"x","correlation_id":"a\u0000"}`, bus.CodeInvalid, "correlation_id"},
+		"half a character":        {`{"command":"x","actor":{"id":"\ud800"}}`, bus.CodeInvalid, "actor.id"},
 		"a text for a revision":   {`{"command":"x","expected_revision":"5"}`, bus.CodeInvalid, "expected_revision"},
 		"a fraction":              {`{"command":"x","expected_revision":1.5}`, bus.CodeInvalid, "expected_revision"},
 		"an unknown actor":        {`{"command":"x","actor":{"kind":"god"}}`, bus.CodeInvalid, "actor.kind"},
@@ -245,27 +248,6 @@ func TestMisspeltAndRepeatedHeadersAreNamed(t *testing.T) {
 		require.NoError(t, err)
 		require.Contains(t, string(reply.Data), `"field":"`+name+`"`)
 	}
-}
-
-func TestDurableCommandWithoutIDKeepsOneOverRedelivery(t *testing.T) {
-	nc := connect(t, startBroker(t, t.TempDir()))
-	ids := make(chan events.ID, 2)
-	first := true
-	startBus(t, nc, func(ctx context.Context, c engine.Command) (engine.Outcome, error) {
-		ids <- c.ID
-		if first {
-			first = false
-			return engine.Outcome{}, &engine.Failure{Code: "store_away", Kind: engine.KindUnavailable, Retryable: true}
-		}
-		return accept(ctx, c)
-	}, &bus.Options{FirstPause: time.Millisecond})
-	js, err := jetstream.New(nc)
-	require.NoError(t, err)
-	ack, err := js.Publish(t.Context(), "parley.commands.new", []byte(`{"command":"conversation.create"}`))
-	require.NoError(t, err)
-	want := events.NameID(fmt.Sprintf("parley.commands:%d", ack.Sequence))
-	require.Equal(t, want, <-ids)
-	require.Equal(t, want, <-ids)
 }
 
 func TestCallsOverTheLimitAreRefusedAtOnce(t *testing.T) {

@@ -1,14 +1,12 @@
 package bus
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/parley-engine/parley/domain"
 	"github.com/parley-engine/parley/events"
@@ -109,7 +107,7 @@ func indexBy(name func(field) string) map[string]int {
 
 // decode turns a delivery into a command. Errors are *engine.Failure, wrapped
 // in unreadable when the bytes are to blame.
-func decode(d *pubsub.Delivery, maxBytes int) (engine.Command, error) {
+func (n naming) decode(d *pubsub.Delivery, maxBytes int) (engine.Command, error) {
 	if len(d.Data) > maxBytes {
 		return engine.Command{}, unreadable{&engine.Failure{Code: CodeTooLarge, Kind: engine.KindPayloadTooLarge,
 			Message: fmt.Sprintf("the body has %d bytes, %d are allowed", len(d.Data), maxBytes)}}
@@ -125,6 +123,9 @@ func decode(d *pubsub.Delivery, maxBytes int) (engine.Command, error) {
 		return engine.Command{}, invalid(CodeMissing, "command", "name the command in the header %s or the member command", HeaderCommand)
 	}
 	e.complete(d)
+	if e.command.ID.IsZero() {
+		e.command.ID = n.id(d)
+	}
 	return e.command, nil
 }
 
@@ -150,25 +151,6 @@ func (e *envelope) complete(d *pubsub.Delivery) {
 	if aggregate := pubsub.LastToken(d); aggregate != newAggregate {
 		c.Aggregate = aggregate
 	}
-	if c.ID.IsZero() {
-		c.ID = defaultID(d)
-	}
-}
-
-// defaultID gives a stored command the same id at every delivery. A call is not
-// delivered again, so any id will do.
-func defaultID(d *pubsub.Delivery) (id events.ID) {
-	if d.Sequence > 0 {
-		return sequenceID(d.Sequence)
-	}
-	_, _ = rand.Read(id[:]) // never fails
-	id[6] = id[6]&0x0f | 0x40
-	id[8] = id[8]&0x3f | 0x80
-	return id
-}
-
-func sequenceID(sequence uint64) events.ID {
-	return events.NameID("parley.commands:" + strconv.FormatUint(sequence, 10))
 }
 
 func (e *envelope) readHeaders(d *pubsub.Delivery) error {
@@ -244,6 +226,9 @@ func (e *envelope) plain(name string, value []byte, inHeaders uint32) error {
 	if !ok {
 		return invalid(CodeInvalid, name, "%s has the wrong type", name)
 	}
+	if fields[i].quoted && engine.CheckJSON(value, &text) != nil {
+		return invalid(CodeInvalid, name, "%s has one half of a surrogate pair in it, or is a date before all dates", name)
+	}
 	return e.set(i, name, text)
 }
 
@@ -261,8 +246,8 @@ func (e *envelope) set(i int, name, text string) error {
 		return invalid(CodeRepeated, name, "%s is there twice", name)
 	}
 	e.seen |= 1 << i
-	if !utf8.ValidString(text) {
-		return invalid(CodeInvalid, name, "%s is not UTF-8", name)
+	if fault := domain.TextFault(text); fault != "" {
+		return invalid(CodeInvalid, name, "%s %s", name, fault)
 	}
 	if err := fields[i].set(&e.command, text); err != nil {
 		return invalid(CodeInvalid, name, "%s: %v", name, err)
@@ -300,6 +285,9 @@ func setTime(t *time.Time, s string) (err error) {
 	if *t, err = time.Parse(time.RFC3339Nano, s); err != nil {
 		return fmt.Errorf("not an RFC 3339 time: %.40q", s)
 	}
+	if fault := domain.DateFault(*t); fault != "" {
+		return errors.New(fault)
+	}
 	*t = t.UTC()
 	return nil
 }
@@ -335,7 +323,7 @@ type EnvelopeField struct {
 func Envelope() []EnvelopeField {
 	return []EnvelopeField{
 		{"command", HeaderCommand, "string", "", nil, "type of the command"},
-		{"id", HeaderCommandID, "string", "uuid", nil, "idempotency key; default: a random one on the call door, derived from the stream sequence on the send door"},
+		{"id", HeaderCommandID, "string", "uuid", nil, "idempotency key; default: a random one on the call door, derived on the send door from the sequence and the instant at which the stream stored it"},
 		{"account", HeaderAccount, "string", "", nil, "AC…; default: the engine's"},
 		{"service", HeaderService, "string", "", nil, "IS…; default: the account's"},
 		{"actor.kind", HeaderActorKind, "string", "", actorKinds, "who asks; a user is held to role permissions; default: api"},

@@ -39,7 +39,7 @@ func (b *Bus) handle(m *message.Message) error {
 	x := exchangeOf(m)
 	x.attempts++
 	var err error
-	if x.command, err = decode(x.Delivery, b.opts.MaxCommandBytes); err != nil {
+	if x.command, err = b.names.decode(x.Delivery, b.opts.MaxCommandBytes); err != nil {
 		return err
 	}
 	if err := b.confine(m.Context(), x); err != nil {

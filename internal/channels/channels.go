@@ -181,18 +181,22 @@ const maxReport = 256 << 10
 
 // Handler answers gateways: POST and GET /channels/{adapter}/inbound and …/status. The
 // address that signatures are made over is public and the path; empty: as requested.
-func (v *Channels) Handler(public string) http.Handler {
+// What is not taken is answered by refuse, in the words of the port it came in at.
+func (v *Channels) Handler(public string, refuse func(w http.ResponseWriter, status int, reason string)) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/channels/{adapter}/{kind}", func(w http.ResponseWriter, r *http.Request) {
 		if status, err := v.answer(w, r, public); err != nil {
 			if status >= http.StatusInternalServerError {
 				v.Logger.Error("a carrier's report was not taken", "adapter", r.PathValue("adapter"), "err", err)
 			}
-			http.Error(w, err.Error(), status)
+			refuse(w, status, err.Error())
 		}
 	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusNotFound, errNothingHere.Error()) })
 	return mux
 }
+
+var errNothingHere = errors.New("nothing is received here")
 
 func (v *Channels) answer(w http.ResponseWriter, r *http.Request, public string) (status int, err error) {
 	a, known := v.adapters[r.PathValue("adapter")]
@@ -200,8 +204,9 @@ func (v *Channels) answer(w http.ResponseWriter, r *http.Request, public string)
 	kind := r.PathValue("kind")
 	switch {
 	case !known || !ok || kind != carrier.KindInbound && kind != carrier.KindStatus:
-		return http.StatusNotFound, errors.New("nothing is received here")
+		return http.StatusNotFound, errNothingHere
 	case r.Method != http.MethodPost && r.Method != http.MethodGet:
+		w.Header().Set("Allow", "GET, POST")
 		return http.StatusMethodNotAllowed, errors.New("POST or GET")
 	}
 	request, err := readRequest(w, r, kind, public)

@@ -313,16 +313,18 @@ func TestWhatCannotBeAReportIsRefused(t *testing.T) {
 		w := newWorld(t, loopback.Config{})
 		w.run(time.Second, func(c *channels.Channels) {
 			for name, r := range map[string]carrier.Report{
-				"nothing":        {},
-				"no id":          {Inbound: &carrier.Inbound{From: ada, To: []string{ours}}},
-				"nobody":         {Inbound: &carrier.Inbound{ID: "1", From: ada}},
-				"no sender":      {Inbound: &carrier.Inbound{ID: "1", To: []string{ours}}},
-				"bytes":          {Inbound: &carrier.Inbound{ID: "1", From: ada, To: []string{ours}, Body: "\xff"}},
-				"a crowd":        {Inbound: &carrier.Inbound{ID: "1", From: ada, To: make([]string, 30)}},
-				"no message":     {Status: &carrier.Status{Status: "sent"}},
-				"an endless id":  {Status: &carrier.Status{ID: strings.Repeat("x", 256), Status: "sent"}},
-				"an endless to":  {Inbound: &carrier.Inbound{ID: "1", From: ada, To: []string{strings.Repeat("1", 257)}}},
-				"an id of bytes": {Inbound: &carrier.Inbound{ID: "\xff", From: ada, To: []string{ours}}},
+				"nothing":           {},
+				"no id":             {Inbound: &carrier.Inbound{From: ada, To: []string{ours}}},
+				"nobody":            {Inbound: &carrier.Inbound{ID: "1", From: ada}},
+				"no sender":         {Inbound: &carrier.Inbound{ID: "1", To: []string{ours}}},
+				"a from of bytes":   {Inbound: &carrier.Inbound{ID: "1", From: ada + "\xff", To: []string{ours}}},
+				"only NULs":         {Inbound: &carrier.Inbound{ID: "\x00", From: ada, To: []string{ours}}},
+				"a status of bytes": {Status: &carrier.Status{ID: "\xff", Status: "sent"}},
+				"a crowd":           {Inbound: &carrier.Inbound{ID: "1", From: ada, To: make([]string, 30)}},
+				"no message":        {Status: &carrier.Status{Status: "sent"}},
+				"an endless id":     {Status: &carrier.Status{ID: strings.Repeat("x", 256), Status: "sent"}},
+				"an endless to":     {Inbound: &carrier.Inbound{ID: "1", From: ada, To: []string{strings.Repeat("1", 257)}}},
+				"an id of bytes":    {Inbound: &carrier.Inbound{ID: "\xff", From: ada, To: []string{ours}}},
 			} {
 				var malformed *carrier.Malformed
 				require.ErrorAs(t, c.Take(t.Context(), "test", r), &malformed, name)
@@ -332,6 +334,29 @@ func TestWhatCannotBeAReportIsRefused(t *testing.T) {
 			require.NoError(t, err)
 			require.Empty(t, entries, "and leaves no trace")
 		})
+	})
+}
+
+// A carrier that is refused hands the same over again, for ever; a customer cannot write
+// his message otherwise.
+func TestWhatACarrierHandsOverIsTakenWithoutNULs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, loopback.Config{})
+		sid := w.conversation(outside(ada, ours))
+		w.run(time.Second, func(c *channels.Channels) {
+			for i, body := range []string{"hello\x00", "\x00 he\x00llo", "gr\xfc\xdfe", "plain"} {
+				in := &carrier.Inbound{ID: fmt.Sprint("\x00", i, "\x00"), From: ada + "\x00", To: []string{"\x00" + ours}, Body: body, At: time.Date(-4, 1, 1, 0, 0, 0, 0, time.UTC)}
+				require.NoError(t, c.Take(t.Context(), "test", carrier.Report{Inbound: in}))
+				require.Equal(t, "\x00"+ours, in.To[0], "what was handed over is left alone")
+			}
+		})
+		var said []string
+		for _, e := range w.events(sid) {
+			if m, ok := e.(events.MessageAdded); ok {
+				said = append(said, m.Body)
+			}
+		}
+		require.Equal(t, []string{"hello", " hello", "gr\uFFFDe", "plain"}, said)
 	})
 }
 

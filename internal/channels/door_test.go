@@ -35,7 +35,7 @@ func TestOfARequestAllReportsAreKeptOrNone(t *testing.T) {
 	door := channels.New(channels.Config{
 		Engine: w.engine, Log: w.log, Streams: w.log, Out: out, In: in, Account: ac,
 		Adapters: []channels.Adapter{{Name: "test", Carrier: batcher{w.carrier}}},
-	}).Handler("")
+	}).Handler("", func(w http.ResponseWriter, status int, reason string) { http.Error(w, reason, status) })
 	for body, want := range map[string]int{"one " + strings.Repeat("x", 256): http.StatusBadRequest, "two three": http.StatusNoContent, "": http.StatusNoContent} {
 		answer := httptest.NewRecorder()
 		door.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/channels/test/inbound", strings.NewReader(body)))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,7 +69,11 @@ func arrival(a Adapter, r carrier.Report) (reactor.Job, error) {
 		return inboundJob(a, *r.Inbound)
 	case r.Status != nil:
 		s := *r.Status
-		if s.ID == "" || len(s.ID) > maxID || len(s.To) > maxAddress || !domain.ValidText(s.ID+s.To) {
+		s.ID, s.To, s.At = domain.WithoutNUL(s.ID), domain.WithoutNUL(s.To), dated(s.At)
+		if !domain.ValidText(s.ID + s.To) {
+			return reactor.Job{}, &carrier.Malformed{Reason: "the id or the recipient is not UTF-8"}
+		}
+		if s.ID == "" || len(s.ID) > maxID || len(s.To) > maxAddress {
 			return reactor.Job{}, &carrier.Malformed{Reason: "a status names a message of at most 255 bytes"}
 		}
 		return recording{ID: s.ID, To: s.To, Status: s}.job(a)
@@ -76,18 +81,44 @@ func arrival(a Adapter, r carrier.Report) (reactor.Job, error) {
 	return reactor.Job{}, &carrier.Malformed{Reason: "the report is empty"}
 }
 
-func inboundJob(a Adapter, m carrier.Inbound) (reactor.Job, error) {
+// What a carrier hands over is taken without its NULs: it would hand the same over again
+// and again if it were refused.
+
+// dated is a carrier's time; one that is no date is none, and the message came now.
+func dated(at time.Time) time.Time {
+	if domain.DateFault(at) != "" {
+		return time.Time{}
+	}
+	return at
+}
+
+// taken is a message as it is kept.
+func taken(m carrier.Inbound) carrier.Inbound {
+	m.ID, m.From, m.Body, m.At = domain.WithoutNUL(m.ID), domain.WithoutNUL(m.From), domain.CarriedText(m.Body), dated(m.At)
+	m.To = slices.Clone(m.To)
+	for i := range m.To {
+		m.To[i] = domain.WithoutNUL(m.To[i])
+	}
+	m.Media = slices.Clone(m.Media)
+	for i, file := range m.Media {
+		m.Media[i].URL, m.Media[i].ContentType = domain.CarriedText(file.URL), domain.CarriedText(file.ContentType)
+	}
+	return m
+}
+
+func inboundJob(a Adapter, given carrier.Inbound) (reactor.Job, error) {
+	m := taken(given)
 	parties := append([]string{m.From}, m.To...)
 	switch {
-	case m.ID == "" || len(m.ID) > maxID || !domain.ValidText(m.ID):
+	case !domain.ValidText(m.ID + strings.Join(parties, "")):
+		return reactor.Job{}, &carrier.Malformed{Reason: "the id or an address is not UTF-8"}
+	case m.ID == "" || len(m.ID) > maxID:
 		return reactor.Job{}, &carrier.Malformed{Reason: "a message has an id of at most 255 bytes"}
 	case len(m.To) == 0 || len(parties) > maxParties || len(m.Media) > maxMedia:
 		return reactor.Job{}, &carrier.Malformed{Reason: fmt.Sprintf("a message has 1 to %d recipients and at most %d files", maxParties-1, maxMedia)}
-	case !domain.ValidText(m.Body):
-		return reactor.Job{}, &carrier.Malformed{Reason: "the text is not UTF-8"}
 	}
 	for _, address := range parties {
-		if address == "" || len(address) > maxAddress || !domain.ValidText(address) {
+		if address == "" || len(address) > maxAddress {
 			return reactor.Job{}, &carrier.Malformed{Reason: "an address has 1 to 256 bytes"}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/parley-engine/parley/domain/conversation"
 	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/internal/engine"
 )
 
 // eachChannel goes through a service's channels that are to be imported, each once: a
@@ -36,6 +37,7 @@ func (im *importer) eachChannel(ctx context.Context, s chatService, f *Findings,
 		case c.Type == "public":
 			f.flag(kindChannel, c.Sid, "was_public", c.FriendlyName)
 		}
+		f.flagTexts(kindChannel, c.Sid, item, &c)
 		seen[c.Sid], c.Service = true, s.Sid
 		do(c)
 	}
@@ -99,6 +101,7 @@ func (m *moving) addMembers(ctx context.Context) error {
 			return err
 		}
 		listed++
+		m.flagTexts(kindMember, p.Sid, item, &p)
 		m.flagAttributes(kindMember, p.Sid, p.Attributes, partAttributes)
 		v, err := m.send(ctx, kindMember, p.Sid, p.Sid, p.DateCreated, p.add())
 		if err != nil {
@@ -137,6 +140,7 @@ func (m *moving) addMessages(ctx context.Context) error {
 			return fmt.Errorf("%s: %s has no index above %d, that of the message before it: messages come in the order of their indexes", item.At(), c.Sid, last)
 		}
 		last = *c.Index
+		m.flagTexts(kindMessage, c.Sid, item, &c)
 		if err := m.addMessage(ctx, c); err != nil {
 			return err
 		}
@@ -209,6 +213,13 @@ func (m *moving) dropInvites(ctx context.Context) error {
 		m.drop(kindInvite, i.Sid, "invite", i.Identity+" to "+m.Sid)
 	}
 	return nil
+}
+
+// flagTexts says what cannot be kept as it is: half of a surrogate pair becomes U+FFFD.
+func (f *Findings) flagTexts(kind, sid string, item Item, into any) {
+	if err := engine.CheckJSON(item.JSON, into); err != nil {
+		f.flag(kind, sid, "text_invalid", engine.AsFailure(err).Message)
+	}
 }
 
 // flagAttributes says what is unusual about attributes that are taken as they are.

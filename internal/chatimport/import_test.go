@@ -1,6 +1,7 @@
 package chatimport_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -241,4 +242,20 @@ func TestAMessageThatIsRefusedDoesNotHoldUpTheOthers(t *testing.T) {
 	require.Equal(t, []string{number("IM", 1), "author_too_long"}, []string{r.Refused[0].Sid, r.Refused[0].Code})
 	require.Len(t, h.conversation(number("CH", 1)).Messages, 2)
 	require.Equal(t, []chatimport.Difference{{Sid: number("CH", 1), What: "messages", Source: 3, Found: 2}}, r.Differences)
+}
+
+// What other doors refuse an import refuses, too; half of a character, which JSON can say
+// and nobody can keep, is replaced and told.
+func TestTextsThatAreNoneAreRefusedOrTold(t *testing.T) {
+	c, h := newChat(t, 1, 3), newHouse(t)
+	messages := c.list("Channels/" + number("CH", 1) + "/Messages")
+	messages[1]["body"] = "a\x00b"
+	messages[2]["body"] = json.RawMessage(`"half \ud83d"`)
+	r := h.take(c.source(), chatimport.Options{})
+	require.Equal(t, []string{number("IM", 1), "text_invalid"}, []string{r.Refused[0].Sid, r.Refused[0].Code})
+	require.Contains(t, r.Refused[0].Text, "body has a NUL")
+	require.Len(t, r.Flagged, 1)
+	require.Equal(t, []string{"message", number("IM", 2), "text_invalid"}, []string{r.Flagged[0].Kind, r.Flagged[0].Sid, r.Flagged[0].Code})
+	require.Contains(t, r.Flagged[0].Text, "surrogate")
+	require.Len(t, h.conversation(number("CH", 1)).Messages, 2)
 }

@@ -224,6 +224,7 @@ func (im *importer) users(ctx context.Context, s chatService, f *Findings) (user
 		if err != nil {
 			return nil, err
 		}
+		f.flagTexts(kindUser, u.Sid, item, &u)
 		f.flagAttributes(kindUser, u.Sid, u.Attributes, partAttributes)
 		err = im.alone(ctx, f, kindUser, u.Sid, events.CategoryUser, im.command(kindUser, u.Sid, s.Sid, u.Sid, u.DateCreated, u.create()))
 		if err != nil {

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/parley-engine/parley/domain"
 	"github.com/parley-engine/parley/events"
@@ -28,8 +27,11 @@ func checkEnvelope(c Command, op operation) error {
 	for _, text := range []struct{ value, field string }{
 		{c.Actor.ID, "actor.id"}, {c.Correlation, "correlation_id"}, {c.Causation, "causation_id"}, {c.Traceparent, "traceparent"},
 	} {
-		if len(text.value) > maxText || strings.ToValidUTF8(text.value, "") != text.value {
-			return invalid("too_long", text.field, fmt.Sprintf("%s must be at most %d bytes of UTF-8", text.field, maxText))
+		if err := domain.CheckText(text.value, text.field, 0); err != nil {
+			return err
+		}
+		if len(text.value) > maxText {
+			return invalid("too_long", text.field, fmt.Sprintf("%s must be at most %d bytes", text.field, maxText))
 		}
 	}
 	return checkActor(c.Actor)

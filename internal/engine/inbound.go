@@ -61,7 +61,13 @@ func (e *Engine) route(ctx context.Context, c claim, writer func(conversation.St
 			r.Participant, r.Open = writer(s)
 		}
 	})
-	return r, asError(err)
+	if err != nil || r.Conversation == "" {
+		return Route{}, asError(err)
+	}
+	if swept, err := e.sweptAway(ctx, r.Service); err != nil || swept {
+		return Route{}, asError(err)
+	}
+	return r, nil
 }
 
 // Autocreation says what becomes of a message to one of the account's addresses that

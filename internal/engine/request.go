@@ -10,7 +10,6 @@ import (
 	"io"
 	"reflect"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -53,10 +52,13 @@ func (r *request) read(into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(r.Body))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(into); err != nil {
-		return unreadable(err)
+		return unreadable(r.Body, into, err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return invalid("not_json", "data", "The command's data is more than one JSON object")
+	}
+	if err := CheckJSON(r.Body, into); err != nil {
+		return err
 	}
 	return r.identify(into)
 }
@@ -81,10 +83,16 @@ func Fingerprint(c Command) (string, error) {
 	return r.hash, err
 }
 
-// identify checks the form of SIDs and takes the hash that tells bodies apart.
+// identify checks the form of SIDs, texts and dates and takes the hash that tells bodies
+// apart. What the system does about things of former times is done whatever they hold.
 func (r *request) identify(into any) error {
 	if err := checkSids(into); err != nil {
 		return err
+	}
+	if !r.ownBusiness() {
+		if err := checkFields(into); err != nil {
+			return err
+		}
 	}
 	canonical, err := json.Marshal(into)
 	if err != nil {
@@ -97,6 +105,11 @@ func (r *request) identify(into any) error {
 	return nil
 }
 
+// ownBusiness reports whether the command is this process's own, about what is there.
+func (r *request) ownBusiness() bool {
+	return r.Fields != nil && (r.Actor.Kind == events.ActorSystem || r.Actor.Kind == events.ActorTimer)
+}
+
 // hash tells lists of texts apart: each goes in with its length before it.
 func hash(parts ...string) string {
 	text := make([]byte, 0, 1024) // on the stack, unless there is more
@@ -105,22 +118,6 @@ func hash(parts ...string) string {
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:16])
-}
-
-func unreadable(err error) error {
-	var wrongType *json.UnmarshalTypeError
-	if errors.As(err, &wrongType) {
-		return invalid("wrong_type", wrongType.Field, fmt.Sprintf("%s must be a %s, not a %s", wrongType.Field, wrongType.Type, wrongType.Value))
-	}
-	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		field := strings.Trim(name, `"`)
-		return invalid("unknown_field", field, fmt.Sprintf("%.64q is not a field of this command", field))
-	}
-	var wrongTime *time.ParseError
-	if errors.As(err, &wrongTime) {
-		return invalid("wrong_type", "", fmt.Sprintf("%.64q is not an RFC 3339 date and time", wrongTime.Value))
-	}
-	return invalid("not_json", "data", "The command's data is not a JSON object: "+err.Error())
 }
 
 // sub derives a command that this one needs done first. The same command always

@@ -45,6 +45,7 @@ type batch struct {
 	correlation *shared.UUID
 	options     *streams.BatchAppendReq_Options
 	stream      string
+	expected    expectation
 	events      []proposed
 	size        int
 	failed      error // answered when it is complete
@@ -105,6 +106,9 @@ func (b *batches) gather(m *batchRequest) (*batch, error) {
 		}
 		one = &batch{correlation: m.rest.GetCorrelationId(), options: m.rest.GetOptions()}
 		one.stream, one.failed = streamName(m.rest.GetOptions().GetStreamIdentifier())
+		if one.failed == nil {
+			one.expected, one.failed = batchExpectation(m.rest.GetOptions())
+		}
 		if !m.rest.GetIsFinal() {
 			b.open[id] = one
 		}
@@ -183,7 +187,7 @@ func (b *batches) write(ctx context.Context, one *batch) {
 	o, err := outcome{}, one.failed
 	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, one.deadline())
-		o, err = b.append(ctx, one.stream, batchExpectation(one.options), one.events)
+		o, err = b.append(ctx, one.stream, one.expected, one.events)
 		cancel()
 	}
 	if err != nil {
@@ -207,16 +211,22 @@ func (one *batch) deadline() time.Duration {
 	return maxDeadline
 }
 
-func batchExpectation(o *streams.BatchAppendReq_Options) expectation {
+func batchExpectation(o *streams.BatchAppendReq_Options) (expectation, error) {
 	switch o.GetExpectedStreamPosition().(type) {
 	case *streams.BatchAppendReq_Options_Any:
-		return expectation{kind: anyRevision}
+		return expectation{kind: anyRevision}, nil
 	case *streams.BatchAppendReq_Options_StreamExists:
-		return expectation{kind: streamExists}
+		return expectation{kind: streamExists}, nil
 	case *streams.BatchAppendReq_Options_StreamPosition:
-		return expectation{revision: store.Revision(min(o.GetStreamPosition(), uint64(store.End)-1))}
+		x, err := exactlyAt(o.GetStreamPosition())
+		if err != nil {
+			err = badRequest("%v", err) // as EventStoreDB has it for one of many
+		}
+		return x, err
+	case *streams.BatchAppendReq_Options_NoStream:
+		return expectation{revision: store.NoStream}, nil
 	}
-	return expectation{revision: store.NoStream}
+	return expectation{}, errNothingExpected
 }
 
 // echo repeats what was expected.

@@ -38,6 +38,17 @@ const (
 	streamExists
 )
 
+// number is the expectation as clients of old read it.
+func (x expectation) number() int64 {
+	switch x.kind {
+	case anyRevision:
+		return -2
+	case streamExists:
+		return -4
+	}
+	return int64(x.revision) // store.NoStream is their -1
+}
+
 func (x expectation) String() string {
 	switch {
 	case x.kind == anyRevision:
@@ -163,7 +174,8 @@ func (d *database) attempt(ctx context.Context, stream string, x expectation, ba
 
 // put appends behind a revision.
 func (d *database) put(ctx context.Context, stream string, x expectation, base store.Revision, batch []events.Proposed) (outcome, error) {
-	appended, err := d.appender.Append(ctx, d.stored(stream), base, batch)
+	// No stream ends at the greatest number, which is none of the log's.
+	appended, err := d.appender.Append(ctx, d.stored(stream), min(base, store.End-1), batch)
 	if conflict := new(store.ConflictError); errors.As(err, &conflict) {
 		return outcome{}, &wrongVersion{stream, x, conflict.Actual}
 	}
@@ -203,6 +215,9 @@ func (d *database) delete(ctx context.Context, stream string, x expectation) (ou
 	d.deleting.Lock()
 	defer d.deleting.Unlock()
 	s, err := d.toEnd(ctx, stream, x)
+	if err == nil && s.last < 0 { // there is nothing to hide, whatever was expected
+		err = &wrongVersion{stream, x, s.last}
+	}
 	if err != nil {
 		return outcome{}, err
 	}

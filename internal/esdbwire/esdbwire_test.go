@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -410,6 +411,23 @@ func TestProbesAreAnswered(t *testing.T) {
 				require.JSONEq(t, `{"esVersion":"23.10.0","state":"leader","features":{"projections":false,"userManagement":false,"atomPub":false}}`, string(body))
 			}
 		}
+	}
+}
+
+// A server whose log takes nothing more does not live, for a probe.
+func TestAServerThatCannotWriteDoesNotLive(t *testing.T) {
+	var ready atomic.Bool
+	address := serve(t, esdbwire.Config{Log: memstore.New(), Ready: ready.Load})
+	for _, want := range []int{503, 204, 503} {
+		for _, path := range []string{"/health/live", "/health/live?liveCode=200"} {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
+			require.NoError(t, err)
+			response, err := http.DefaultClient.Do(request)
+			require.NoError(t, err)
+			require.NoError(t, response.Body.Close())
+			require.Equal(t, want == 503, response.StatusCode == 503, path)
+		}
+		ready.Store(!ready.Load())
 	}
 }
 

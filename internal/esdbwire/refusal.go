@@ -123,7 +123,7 @@ func known(err error) *refusal {
 	case errors.As(err, &w):
 		return &refusal{
 			code: codes.FailedPrecondition, text: w.Error(), name: "wrong-expected-version", details: w.details(),
-			with: []string{"stream-name", w.stream, "expected-version", w.expected.String(), "actual-version", strconv.FormatInt(int64(w.actual), 10)},
+			with: []string{"stream-name", w.stream, "expected-version", strconv.FormatInt(w.expected.number(), 10), "actual-version", strconv.FormatInt(int64(w.actual), 10)},
 		}
 	case errors.As(err, &state):
 		s := state.GRPCStatus()

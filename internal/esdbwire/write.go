@@ -3,7 +3,9 @@ package esdbwire
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"math"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
@@ -11,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/store"
@@ -47,7 +50,9 @@ func receive(call streams.Streams_AppendServer) (stream string, x expectation, b
 	if stream, err = streamName(first.GetOptions().GetStreamIdentifier()); err != nil {
 		return "", x, nil, err
 	}
-	x = expectationOf(first.GetOptions())
+	if x, err = expectationOf(first.GetOptions()); err != nil {
+		return "", x, nil, err
+	}
 	size := 0
 	for {
 		message, err := call.Recv()
@@ -84,22 +89,41 @@ func streamName(id *shared.StreamIdentifier) (string, error) {
 
 // options are those of everything that writes.
 type options interface {
+	proto.Message
 	GetRevision() uint64
 	GetNoStream() *shared.Empty
 	GetAny() *shared.Empty
 	GetStreamExists() *shared.Empty
 }
 
-func expectationOf(o options) expectation {
+func expectationOf(o options) (expectation, error) {
 	switch {
 	case o.GetAny() != nil:
-		return expectation{kind: anyRevision}
+		return expectation{kind: anyRevision}, nil
 	case o.GetStreamExists() != nil:
-		return expectation{kind: streamExists}
+		return expectation{kind: streamExists}, nil
 	case o.GetNoStream() != nil:
-		return expectation{revision: store.NoStream}
+		return expectation{revision: store.NoStream}, nil
+	case !said(o, "revision"):
+		return expectation{}, errNothingExpected
 	}
-	return expectation{revision: store.Revision(min(o.GetRevision(), uint64(store.End)-1))}
+	return exactlyAt(o.GetRevision())
+}
+
+var errNothingExpected = badRequest("it is not said at which revision the stream is expected, nor that any will do")
+
+// exactlyAt expects a revision that a client gives as a number. The greatest one is -1
+// in 64 bits, no stream; others that are below zero then are refused, with the code that
+// EventStoreDB has for them.
+func exactlyAt(n uint64) (expectation, error) {
+	switch {
+	case n == math.MaxUint64:
+		return expectation{revision: store.NoStream}, nil
+	case n > math.MaxInt64:
+		text := fmt.Sprintf("expected revision %d is above %d", n, int64(math.MaxInt64))
+		return expectation{}, &refusal{code: codes.Unknown, text: text, details: &shared.BadRequest{Message: text}}
+	}
+	return expectation{revision: store.Revision(n)}, nil
 }
 
 var errNoType = &refusal{
@@ -188,7 +212,11 @@ func (s *service) Delete(ctx context.Context, r *streams.DeleteReq) (*streams.De
 	if err != nil {
 		return nil, answered(err, trailerOf(ctx))
 	}
-	o, err := s.delete(ctx, stream, expectationOf(r.GetOptions()))
+	x, err := expectationOf(r.GetOptions())
+	if err != nil {
+		return nil, answered(err, trailerOf(ctx))
+	}
+	o, err := s.delete(ctx, stream, x)
 	if err != nil {
 		return nil, answered(err, trailerOf(ctx))
 	}
@@ -203,7 +231,11 @@ func (s *service) Tombstone(ctx context.Context, r *streams.TombstoneReq) (*stre
 	if err != nil {
 		return nil, answered(err, trailerOf(ctx))
 	}
-	o, err := s.tombstone(ctx, stream, expectationOf(r.GetOptions()))
+	x, err := expectationOf(r.GetOptions())
+	if err != nil {
+		return nil, answered(err, trailerOf(ctx))
+	}
+	o, err := s.tombstone(ctx, stream, x)
 	if err != nil {
 		return nil, answered(err, trailerOf(ctx))
 	}

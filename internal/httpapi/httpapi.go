@@ -13,6 +13,8 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+
+	"github.com/parley-engine/parley/internal/httpapi/rest"
 )
 
 // Check is one condition of readiness. Problem is empty when it holds.
@@ -49,13 +51,15 @@ func New(c Config) http.Handler {
 	mux.HandleFunc("GET /readyz", c.ready)
 	mux.Handle("GET /metrics", c.Metrics)
 	if c.REST != nil {
+		mux.Handle("/v1", c.REST) // or it would be redirected
 		mux.Handle("/v1/", c.REST)
 	}
 	if c.Channels != nil {
+		mux.Handle("/channels", c.Channels)
 		mux.Handle("/channels/", c.Channels)
 	}
 	mux.Handle("POST /admin/projections/{name}/{action}", c.admin(c.operate))
-	return mux
+	return rest.Front(mux)
 }
 
 // ready is 200 when every check holds and 503 otherwise; it names them all.

@@ -79,6 +79,17 @@ func TestOtherMethodsAndPathsAreRefused(t *testing.T) {
 		{"DELETE", "/readyz", 405, "GET, HEAD"},
 		{"GET", "/admin/projections/main/rebuild", 405, "POST"},
 		{"GET", "/", 404, ""},
+		{"POST", "/", 404, ""},
+		{"GET", "/v1", 404, ""},
+		{"GET", "/v1/", 404, ""},
+		{"GET", "/V1/Conversations", 404, ""},
+		{"GET", "/v2/Conversations", 404, ""},
+		{"GET", "//v1/Conversations", 404, ""},
+		{"GET", "/./healthz", 404, ""},
+		{"GET", "/v1/../healthz", 404, ""},
+		{"GET", "/%2e/healthz", 404, ""},
+		{"GET", "/channels", 404, ""},
+		{"BREW", "/healthz", 405, "GET, HEAD"},
 		{"GET", "/healthz/more", 404, ""},
 		{"POST", "/admin/projections/rebuild", 404, ""},
 		{"POST", "/admin/projections/a/b/rebuild", 404, ""},
@@ -87,6 +98,8 @@ func TestOtherMethodsAndPathsAreRefused(t *testing.T) {
 			w := get(t, h, r.method, r.path, "secret")
 			require.Equal(t, r.status, w.Code)
 			require.Equal(t, r.allow, w.Header().Get("Allow"))
+			requireTwilios(t, w.Body.Bytes(), r.status)
+			require.Regexp(t, "^RQ[0-9a-f]{32}$", w.Header().Get("Twilio-Request-Id"))
 		})
 	}
 	require.Equal(t, 200, get(t, h, "HEAD", "/healthz", "").Code, "what a load balancer asks")

@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"sync"
 
@@ -120,6 +121,79 @@ func (r *reader) scanLog(c *chunk, after, head uint64, filter store.Filter) (uin
 		}
 	}
 	return after, stmt.Reset()
+}
+
+// ReadFrom implements store.LogReader.
+func (s *Store) ReadFrom(ctx context.Context, from events.Position, direction store.Direction, filter store.Filter) iter.Seq2[events.Recorded, error] {
+	return func(yield func(events.Recorded, error) bool) {
+		readFrom(ctx, s.pool, from, s.head.Load(), direction, filter)(yield)
+	}
+}
+
+// readFrom yields what the filter selects from the event at a position on.
+func readFrom(ctx context.Context, p *pool, from events.Position, head uint64, direction store.Direction, filter store.Filter) iter.Seq2[events.Recorded, error] {
+	begun, next := from.IsZero(), from.Commit // of a read downwards: what is next; upwards: what is behind it
+	if direction == store.Forwards && !from.IsZero() {
+		next--
+	}
+	return inChunks(ctx, p, func(r *reader, c *chunk) (more bool, err error) {
+		if !begun {
+			if err := r.has(from, head); err != nil {
+				return false, err
+			}
+			begun = true
+		}
+		if direction == store.Backwards {
+			next, err = r.scanDown(c, next, filter)
+			return next > 0, err
+		}
+		if next >= head {
+			return false, nil
+		}
+		next, err = r.scanLog(c, next, head, filter)
+		return next < head, err
+	})
+}
+
+// has refuses a position that is no event's.
+func (r *reader) has(at events.Position, head uint64) error {
+	if at != events.At(at.Commit) || at.Commit > head {
+		return fmt.Errorf("position %s: %w", at, store.ErrNoEvent)
+	}
+	stmt, err := r.Prepare(`SELECT 1 FROM events WHERE position = ?`)
+	if err != nil {
+		return err
+	}
+	stmt.BindInt64(1, int64(at.Commit))
+	found, err := stmt.Step()
+	if err == nil && !found {
+		err = fmt.Errorf("position %s: %w", at, store.ErrNoEvent)
+	}
+	return errors.Join(err, stmt.Reset())
+}
+
+// scanDown fills the chunk with events at a position and before it, the last first,
+// and returns the next position to look at, 0 when there is none.
+func (r *reader) scanDown(c *chunk, from uint64, filter store.Filter) (next uint64, err error) {
+	stmt, err := r.Prepare(`SELECT ` + columns + ` FROM events WHERE position <= ? ORDER BY position DESC`)
+	if err != nil {
+		return from, err
+	}
+	stmt.BindInt64(1, int64(from))
+	for rows := 0; rows < chunkRows && !c.full(); rows++ {
+		found, err := stmt.Step()
+		if err != nil || !found {
+			return 0, errors.Join(err, stmt.Reset())
+		}
+		from = uint64(stmt.ColumnInt64(0)) - 1
+		if !r.selected(stmt, filter) {
+			continue
+		}
+		if err := c.add(r.scanner, stmt, filter.EncodedMetadata); err != nil {
+			return from, errors.Join(err, stmt.Reset())
+		}
+	}
+	return from, stmt.Reset()
 }
 
 // ReadStream implements store.StreamReader.

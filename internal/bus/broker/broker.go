@@ -66,6 +66,8 @@ type Server struct {
 	doorman *doorman // nil: no client is asked for a token
 	unlock  func()
 	once    sync.Once
+	keeper  *keeper
+	failed  <-chan error
 }
 
 // Start opens or creates the store in dir and listens. It returns when clients
@@ -78,22 +80,34 @@ func Start(dir string, o *Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{unlock: unlock}
-	if opts.Token != "" {
-		s.doorman = newDoorman(opts.Token, opts.Logger)
-	}
-	s.nats, err = launch(dir, opts, s.doorman)
-	if err == nil && s.doorman != nil {
-		s.doorman.server = s.nats
-		_, err = s.doorman.admit(opts.Tokens)
-	}
-	if s.doorman != nil {
-		close(s.doorman.loaded)
-	}
-	if err != nil {
+	if err := s.start(dir, opts); err != nil {
 		s.Stop()
 		return nil, err
 	}
 	return s, nil
+}
+
+// start mends what the store needs, opens it and lets clients in.
+func (s *Server) start(dir string, o Options) (err error) {
+	if err := mend(dir, o.Logger); err != nil {
+		return err
+	}
+	if o.Token != "" {
+		s.doorman = newDoorman(o.Token, o.Logger)
+		defer close(s.doorman.loaded)
+	}
+	complaints := &complaints{log: o.Logger, fatal: make(chan string, 1), broken: make(chan error, 1)}
+	s.failed = complaints.broken
+	if s.nats, err = launch(dir, o, s.doorman, complaints); err != nil {
+		return err
+	}
+	s.keeper = startKeeper(dir, s.nats, o.Logger)
+	if s.doorman == nil {
+		return nil
+	}
+	s.doorman.server = s.nats
+	_, err = s.doorman.admit(o.Tokens)
+	return err
 }
 
 // Admit makes these tokens, of which it takes the valid ones, the only ones besides
@@ -113,11 +127,15 @@ func (s *Server) URL() string { return s.nats.ClientURL() }
 // It may be called more than once. Callers drain their own work before.
 func (s *Server) Stop() {
 	s.once.Do(func() {
+		defer s.unlock()
+		if s.keeper != nil {
+			s.keeper.stop()
+			defer s.keeper.stopped()
+		}
 		if s.nats != nil {
 			s.nats.Shutdown()
 			s.nats.WaitForShutdown()
 		}
-		s.unlock()
 	})
 }
 
@@ -199,7 +217,7 @@ func onlyLock(entries []os.DirEntry) bool {
 	})
 }
 
-func launch(dir string, o Options, d *doorman) (*server.Server, error) {
+func launch(dir string, o Options, d *doorman, complaints *complaints) (*server.Server, error) {
 	host, port, err := listenable(o.Address)
 	if err != nil {
 		return nil, err
@@ -212,7 +230,6 @@ func launch(dir string, o Options, d *doorman) (*server.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure bus: %w", err)
 	}
-	complaints := &complaints{log: o.Logger, fatal: make(chan string, 1)}
 	ns.SetLoggerV2(complaints, false, false, false)
 	go ns.Start() // returns once the server's own goroutines run; Stop waits for those
 	if err := awaitReady(ns, complaints.fatal); err != nil {
@@ -278,10 +295,12 @@ func serverOptions(dir, host string, port int, o Options) *server.Options {
 	}
 }
 
-// complaints passes the server's warnings to slog and keeps the first fatal one.
+// complaints passes the server's warnings to slog and keeps the first fatal one, and the
+// first that says that a stream is closed.
 type complaints struct {
-	log   *slog.Logger
-	fatal chan string
+	log    *slog.Logger
+	fatal  chan string
+	broken chan error
 }
 
 func (c *complaints) Noticef(string, ...any) {}
@@ -296,7 +315,9 @@ func (c *complaints) Warnf(format string, v ...any) {
 }
 
 func (c *complaints) Errorf(format string, v ...any) {
-	c.log.Error("bus server reports an error", "detail", fmt.Sprintf(format, v...))
+	text := fmt.Sprintf(format, v...)
+	c.log.Error("bus server reports an error", "detail", text)
+	c.watch(text)
 }
 
 func (c *complaints) Fatalf(format string, v ...any) {

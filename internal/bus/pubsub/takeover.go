@@ -97,20 +97,33 @@ func (s *StreamSubscriber) takeOver(ctx context.Context, topic string) (taken, *
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return taken{}, nil, fmt.Errorf("consumer of %s: %w", topic, err)
 	}
-	var done *handled
+	done, err := s.before(ctx, stream, old, err == nil)
 	if err != nil {
-		done = s.opts.last.recall(stream)
-	}
-	if err == nil && (s.opts.Sole || !s.alive(ctx, name, old.CachedInfo().Name)) {
-		if done, err = s.setBack(ctx, name, old.CachedInfo()); err != nil {
-			return taken{}, nil, err
-		}
+		return taken{}, nil, err
 	}
 	consumer, err := s.consumer(ctx, topic) // without the note
 	if err == nil && s.opts.Sole {
 		err = s.unpin(ctx, name, consumer.CachedInfo().Name)
 	}
 	return taken{consumer, stream.CachedInfo()}, done, err
+}
+
+// before returns what need not be handled again of what the group's consumer delivers, and
+// sets it back if nobody reads it. Without a consumer, which somebody deleted, it is what
+// this process remembers; of a stream that lost its end it is nothing.
+func (s *StreamSubscriber) before(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer, there bool) (*handled, error) {
+	if !there {
+		return s.opts.last.recall(stream), nil
+	}
+	anew, err := s.beginAnew(ctx, stream, consumer)
+	if err != nil || anew {
+		return nil, err
+	}
+	info := consumer.CachedInfo()
+	if !s.opts.Sole && s.alive(ctx, info.Stream, info.Name) {
+		return nil, nil
+	}
+	return s.setBack(ctx, info.Stream, info)
 }
 
 // unpin takes the consumer from a former member that may not know yet that its

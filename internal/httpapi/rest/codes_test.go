@@ -88,6 +88,9 @@ func TestErrorsArriveAsTwiliosLibraryKnowsThem(t *testing.T) {
 			require.Contains(t, got.Message, l.says)
 			require.NotContains(t, got.Message, "%!", "a message is for people")
 			require.Equal(t, fmt.Sprintf("https://www.twilio.com/docs/errors/%d", l.arrives), got.MoreInfo)
+			if field, _ := got.Details["field"].(string); field != "" {
+				require.Regexp(t, "^[A-Z]", field, "a parameter or a header, as it was written")
+			}
 			if l.detail != "" {
 				require.Equal(t, l.detail, got.Details["code"])
 			}

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 	"time"
@@ -177,9 +178,9 @@ type newBinding struct {
 func createConversationWithParticipants(c *call) error {
 	create := conversation.CreateWithParticipants{Conversation: c.newConversation()}
 	for _, t := range c.values.list("Participant") {
-		var p newParticipant
-		if err := json.Unmarshal([]byte(t), &p); err != nil {
-			return invalidParameter(50424, "Participant", "Participant is not a JSON object of a participant's parameters")
+		p, err := readParticipant(t)
+		if err != nil {
+			return err
 		}
 		create.Participants = append(create.Participants, p.command())
 	}
@@ -193,6 +194,17 @@ func createConversationWithParticipants(c *call) error {
 		c.revised(row.LastRevision)
 		return c.answer(body)
 	})
+}
+
+// readParticipant reads a Participant parameter, and says which of its members is wrong.
+func readParticipant(text string) (p newParticipant, err error) {
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return p, invalidParameter(50424, "Participant", "Participant is not a JSON object of a participant's parameters")
+	}
+	if f := engine.AsFailure(engine.CheckJSON([]byte(text), &p)); f != nil {
+		return p, invalidParameter(cmp.Or(f.Twilio, 50424), "Participant", "Participant: "+f.Message)
+	}
+	return p, nil
 }
 
 func (p newParticipant) command() conversation.AddParticipant {

@@ -20,6 +20,7 @@ type problem struct {
 	message    string
 	details    details
 	retryAfter time.Duration
+	accepts    string // of Accept-Encoding: what a body may be in
 }
 
 // details are Parley's addition to Twilio's error body.
@@ -49,6 +50,9 @@ func writeProblem(w http.ResponseWriter, p problem) {
 	if p.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(p.retryAfter.Seconds()))))
 	}
+	if p.accepts != "" {
+		h.Set("Accept-Encoding", p.accepts)
+	}
 	if p.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Basic realm="Twilio API"`)
 	}
@@ -62,7 +66,7 @@ func notFound(path string) problem {
 	if len(path) > most {
 		path = path[:most] + "…"
 	}
-	return problem{status: http.StatusNotFound, code: 20404, message: "The requested resource " + path + " was not found"}
+	return problem{status: http.StatusNotFound, code: 20404, message: "The requested resource " + path + " was not found", details: details{Code: "not_found"}}
 }
 
 // invalidParameter refuses a parameter of a request.
@@ -133,7 +137,7 @@ func problemOfFailure(f *engine.Failure, path string) problem {
 		p.status = status
 	}
 	if isOfPath(f, p.code) {
-		p.status, p.code, p.message = http.StatusNotFound, 20404, notFound(path).message
+		return notFound(path)
 	}
 	p.inHeaders(f.Kind)
 	return p

@@ -4,9 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"net/http"
-	"path"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -38,11 +36,4 @@ var (
 
 func seconds(d time.Duration) string {
 	return strconv.FormatFloat(d.Seconds(), 'f', 3, 64)
-}
-
-// routable reports whether the router takes the path as it is: it would answer
-// others with a redirect, which the helper libraries do not follow.
-func routable(r *http.Request) bool {
-	p := r.URL.EscapedPath() // an encoded slash is part of a name
-	return strings.HasPrefix(p, "/") && path.Clean(p) == p && r.Method != http.MethodConnect
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/parley-engine/parley/domain"
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/store"
 )
@@ -100,9 +101,12 @@ func (c *call) asOf() (m moment, err error) {
 		if m.occurred {
 			return m, invalidParameter(20422, "Clock", "Clock is for a time, and AsOf is a position")
 		}
+		if m.position.IsZero() {
+			return m, invalidParameter(20422, "AsOf", "AsOf is before everything: the first position is 1")
+		}
 		return m, nil
 	}
-	if m.time, err = time.Parse(time.RFC3339Nano, text); err != nil {
+	if m.time, err = time.Parse(time.RFC3339Nano, text); err != nil || domain.DateFault(m.time) != "" {
 		return m, invalidParameter(20422, "AsOf", "AsOf is a position such as 1042, or a time such as 2026-11-25T16:00:00Z")
 	}
 	return m, nil
@@ -115,19 +119,16 @@ func (c *call) historyPage() (historyPage, error) {
 	if err != nil {
 		return historyPage{}, err
 	}
-	token := c.values.str("PageToken")
-	delete(c.values, "PageToken") // it is not a key of rows
-	p, err := c.page()
-	p.token = token
+	p, err := c.asked()
 	h := historyPage{paged: p, direction: store.Forwards, upto: upto}
 	if strings.EqualFold(c.values.str("Order"), "desc") {
 		h.from, h.direction = store.End, store.Backwards
 	}
-	if err != nil || token == "" {
+	if err != nil || p.token == "" {
 		return h, err
 	}
-	from, parseErr := strconv.ParseInt(strings.TrimPrefix(token, "PH"), 10, 64)
-	if parseErr != nil || !strings.HasPrefix(token, "PH") || from < 0 {
+	from, parseErr := strconv.ParseInt(strings.TrimPrefix(p.token, "PH"), 10, 64)
+	if parseErr != nil || !strings.HasPrefix(p.token, "PH") || from < 0 {
 		return h, invalidParameter(20422, "PageToken", "PageToken is not one of this list")
 	}
 	h.from = store.Revision(from)

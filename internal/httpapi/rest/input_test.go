@@ -110,6 +110,14 @@ func TestPathsMethodsAndBodiesThatAreNone(t *testing.T) {
 		{"GET", "/v1//Conversations", "", "", 404, 20404},
 		{"GET", "/v1/Users//Conversations", "", "", 404, 20404},
 		{"GET", "/v1/Conversations/../Roles", "", "", 404, 20404},
+		{"GET", "/v1/Conversations/./x", "", "", 404, 20404},
+		{"GET", "/v1/Users/%2e%2e/Conversations", "", "", 404, 20404},
+		{"DELETE", "/v1/Users/%2E./Conversations/x", "", "", 404, 20404},
+		{"POST", "/v1/Conversations/.%2e/Roles", formType, "x=y", 404, 20404},
+		{"GET", "/v1/Conversations/%2e", "", "", 404, 20404},
+		{"GET", "/v1/Services/../Conversations", "", "", 404, 20404},
+		{"GET", "/v1", "", "", 404, 20404},
+		{"BREW", "/v1/Conversations/x", "", "", 405, 20004},
 		{"GET", "/v1/Conversations/%00", "", "", 404, 20404},
 		{"GET", "/v1/Conversations/%ff", "", "", 404, 20404},
 		{"PUT", "/v1/Conversations", "", "", 405, 20004},
@@ -131,7 +139,7 @@ func TestPathsMethodsAndBodiesThatAreNone(t *testing.T) {
 		require.Equal(t, row.status == 405, got.header.Get("Allow") != "", row.path)
 	}
 	require.Equal(t, before, w.events())
-	require.Equal(t, "GET, POST", send("PUT", "/v1/Conversations", "", "").header.Get("Allow"))
+	require.Equal(t, "GET, HEAD, POST", send("PUT", "/v1/Conversations", "", "").header.Get("Allow"))
 	require.Equal(t, 200, send("HEAD", "/v1/Conversations", "", "").status)
 	preflight := w.call("OPTIONS", "/v1/Conversations", nil, "Origin", "https://x.example")
 	require.Equal(t, 204, preflight.status)

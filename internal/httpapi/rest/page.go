@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"hash/fnv"
+	"math"
 	"net/url"
 	"strconv"
 	"strings"
@@ -14,7 +15,7 @@ import (
 // Parameters of every list (reference 1.5).
 var paging = []param{
 	{name: "PageSize", kind: integer, code: 20422, about: "How many items a page has; more than the largest page is as good as the largest."},
-	{name: "Page", kind: integer, code: 20422, about: "Number of the page, for the client; it positions nothing."},
+	{name: "Page", kind: integer, code: 20422, about: "Number of the page, for the client; it positions nothing, so above 0 it needs PageToken."},
 	{name: "PageToken", about: "Where the page begins, from next_page_url or previous_page_url."},
 }
 
@@ -37,10 +38,21 @@ type paged struct {
 	token  string
 }
 
-// page reads the parameters of a list. Sizes above the list's largest are clamped
-// without a word: both helper libraries ask for more than there can be.
+// page reads the parameters of a list.
 func (c *call) page() (paged, error) {
-	p := paged{Page: projections.Page{Limit: min(defaultPage, c.route.page)}}
+	p, err := c.asked()
+	if err != nil || p.token == "" {
+		return p, err
+	}
+	p.After, p.Back, err = c.openToken(p.token)
+	return p, err
+}
+
+// asked is page with the token as it came. Sizes above the list's largest are clamped
+// without a word: both helper libraries ask for more than there can be. A page that is
+// counted and not positioned would be the first again, and whoever counts would never end.
+func (c *call) asked() (paged, error) {
+	p := paged{Page: projections.Page{Limit: min(defaultPage, c.route.page)}, token: c.values.str("PageToken")}
 	if size := c.values.integer("PageSize"); size != nil {
 		if *size < 1 {
 			return p, invalidParameter(20422, "PageSize", "PageSize must be above zero")
@@ -48,18 +60,15 @@ func (c *call) page() (paged, error) {
 		p.Limit = int(min(*size, int64(c.route.page)))
 	}
 	if number := c.values.integer("Page"); number != nil {
-		if *number < 0 {
-			return p, invalidParameter(20422, "Page", "Page must not be below zero")
-		}
-		p.number = *number
+		p.number = min(*number, math.MaxInt64-1) // there is a number after it
 	}
-	p.token = c.values.str("PageToken")
-	if p.token == "" {
-		return p, nil
+	switch {
+	case p.number < 0:
+		return p, invalidParameter(20422, "Page", "Page must not be below zero")
+	case p.number > 0 && p.token == "":
+		return p, invalidParameter(20001, "Page", "Page positions nothing: a page beyond the first needs its PageToken, as in next_page_url")
 	}
-	var err error
-	p.After, p.Back, err = c.openToken(p.token)
-	return p, err
+	return p, nil
 }
 
 // Directions of a page token.

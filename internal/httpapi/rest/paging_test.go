@@ -367,3 +367,31 @@ func TestAddressesOfPagesAreThosePublished(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "https://chat.example.com/v1/Conversations?PageSize=50&Page=0", str(page, "meta", "first_page_url"))
 }
+
+// Who counts pages and has no token would get the first one for ever.
+func TestAPageBeyondTheFirstNeedsItsToken(t *testing.T) {
+	w := newWorld(t)
+	f := w.furnish(w.own(), 1)
+	lists := 0
+	for _, o := range rest.Describe() {
+		if o.List == "" {
+			continue
+		}
+		lists++
+		for _, given := range []url.Values{form("Page", "1"), form("Page", "7", "PageSize", "2"), form("Page", "1", "PageToken", "")} {
+			got := w.give(o, f.path(o.Path), merged(sound(o, 1), given))
+			require.Equal(t, []int{400, 20001}, []int{got.status, got.code()}, "%s %v: %s", o.Name, given, got.text)
+			require.Equal(t, "Page", got.body["details"].(map[string]any)["field"])
+		}
+		require.Equal(t, 200, w.give(o, f.path(o.Path), merged(sound(o, 1), form("Page", "0"))).status, o.Name)
+	}
+	require.GreaterOrEqual(t, lists, 14)
+}
+
+// merged are the parameters of both.
+func merged(some, more url.Values) url.Values {
+	for name, values := range more {
+		some[name] = values
+	}
+	return some
+}

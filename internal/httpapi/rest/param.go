@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/parley-engine/parley/domain"
 )
@@ -126,11 +125,14 @@ func decode(params []param, given url.Values) (values, error) {
 }
 
 func (p param) check(t string) error {
-	if !utf8.ValidString(t) || strings.ContainsRune(t, 0) {
-		return invalidParameter(p.code, p.name, p.name+" is not UTF-8 text")
+	if fault := domain.TextFault(t); fault != "" {
+		return invalidParameter(p.code, p.name, p.name+" "+fault)
 	}
 	if p.fits(t) {
 		return nil
+	}
+	if at, err := parseDate(t); p.kind == date && err == nil {
+		return invalidParameter(p.code, p.name, p.name+" "+domain.DateFault(at))
 	}
 	return invalidParameter(p.code, p.name, p.name+" must be "+p.shape())
 }
@@ -146,8 +148,8 @@ func (p param) fits(t string) bool {
 		_, err := strconv.ParseInt(t, 10, 64)
 		return err == nil || none(t)
 	case date:
-		_, err := parseDate(t)
-		return err == nil
+		at, err := parseDate(t)
+		return err == nil && domain.DateFault(at) == ""
 	case day:
 		_, _, err := parseDay(t)
 		return err == nil

@@ -38,20 +38,23 @@ func spoil(p rest.Parameter) []spoiled {
 		ways = append(ways, spoiled{"wrong prefix", []string{"XX" + strings.Repeat("0", 32)}}, spoiled{"no SID", []string{"nonsense"}})
 	}
 	if len(p.Values) > 0 {
-		ways = append(ways, spoiled{"unknown value", []string{"nonsense"}})
+		ways = append(ways, spoiled{"unknown value", []string{"nonsense"}}, spoiled{"no value", []string{""}}, spoiled{"a value and more", []string{p.Values[0] + " "}})
 	}
 	switch {
 	case p.Type == "boolean":
-		ways = append(ways, spoiled{"no boolean", []string{"yes"}}, spoiled{"number", []string{"1"}})
+		ways = append(ways, spoiled{"no boolean", []string{"yes"}}, spoiled{"number", []string{"1"}}, spoiled{"nothing", []string{""}})
 	case p.Type == "integer":
 		ways = append(ways, spoiled{"fraction", []string{"1.5"}}, spoiled{"no number", []string{"one"}}, spoiled{"too large", []string{"9223372036854775808"}})
 	case p.Format == "date-time":
-		ways = append(ways, spoiled{"no date", []string{"yesterday"}}, spoiled{"no such day", []string{"2026-02-30T00:00:00Z"}})
+		ways = append(ways, spoiled{"no date", []string{"yesterday"}}, spoiled{"no such day", []string{"2026-02-30T00:00:00Z"}},
+			spoiled{"no time at all", []string{"0001-01-01T00:00:00Z"}}, spoiled{"no time at all elsewhere", []string{"0001-01-01T05:00:00.5+05:00"}},
+			spoiled{"before all years", []string{"0000-12-31T23:59:59Z"}}, spoiled{"after all years", []string{"9999-12-31T23:59:59-01:00"}})
 	}
 	return ways
 }
 
 const (
+	emptyIsUsual   = "an empty text is what it is without"
 	matchesNothing = "a filter that nothing matches is a filter"
 	notOfTarget    = "what the webhook's target has no use for is not looked at, and not kept"
 )
@@ -59,9 +62,14 @@ const (
 // permitted are the ways that are no mistake after all, by operation, parameter
 // and way.
 var permitted = map[string]string{
-	"ListConfigurationAddress Type very long":                          matchesNothing,
-	"ListBinding BindingType very long":                                matchesNothing,
-	"ListBinding BindingType unknown value":                            matchesNothing,
+	"UpdateConfigurationWebhook Method no value":                       emptyIsUsual,
+	"UpdateConfigurationWebhook Target no value":                       emptyIsUsual,
+	"CreateConversation State no value":                                emptyIsUsual,
+	"CreateConversationWithParticipants State no value":                emptyIsUsual,
+	"CreateConversationParticipant MessagingBinding.Level no value":    emptyIsUsual,
+	"CreateConversationScopedWebhook Configuration.Method no value":    emptyIsUsual,
+	"UpdateConversationScopedWebhook Configuration.Method no value":    emptyIsUsual,
+	"UpdateWebhookConfiguration Method no value":                       emptyIsUsual,
 	"ListBinding Identity very long":                                   matchesNothing,
 	"ListParticipantConversation Identity very long":                   matchesNothing,
 	"UpdateConversationScopedWebhook Configuration.Triggers very long": notOfTarget,
@@ -186,4 +194,64 @@ func removals(o rest.Operation) int {
 		return 1
 	}
 	return 0
+}
+
+// A parameter that is refused is named as it was written, with what is wrong with it.
+func TestWhatIsWrongWithAParameterIsSaid(t *testing.T) {
+	w := newWorld(t)
+	talk := w.must(http.MethodPost, "/v1/Conversations", nil).str("sid")
+	before := w.head()
+	for _, row := range []struct {
+		path  string
+		given []string
+		code  int
+		field string
+		says  string
+	}{
+		{"/v1/Conversations", []string{"FriendlyName", "a\x00b"}, 20422, "FriendlyName", "FriendlyName has a NUL character"},
+		{"/v1/Conversations", []string{"FriendlyName", "a\xff"}, 20422, "FriendlyName", "FriendlyName is not UTF-8"},
+		{"/v1/Conversations", []string{"DateCreated", "0001-01-01T00:00:00Z"}, 50308, "DateCreated", "DateCreated is not between"},
+		{"/v1/Conversations/" + talk, []string{"DateUpdated", "0001-01-01T00:00:00Z"}, 50309, "DateUpdated", "DateUpdated is not between"},
+		{"/v1/Conversations/" + talk + "/Messages", []string{"DateCreated", "0001-01-01T00:00:00Z", "Body", "x"}, 50308, "DateCreated", "between"},
+		{"/v1/Conversations/" + talk + "/Messages", []string{"DateCreated", "soon", "Body", "x"}, 50308, "DateCreated", "must be an ISO 8601 date and time"},
+		{"/v1/Conversations", []string{"Attributes", strings.Repeat("[", 600) + strings.Repeat("]", 600)}, 50304, "Attributes", "nested more than 512 deep"},
+		{"/v1/Conversations", []string{"Bindings.Email.Address", "a@b.example\r\nBcc: x@y.example"}, 50407, "Bindings.Email.Address", "is not an e-mail address"},
+		{"/v1/Conversations/" + talk, []string{"Bindings.Email.Address", "../../x"}, 50407, "Bindings.Email.Address", "is not an e-mail address"},
+		{"/v1/Conversations/" + talk, []string{"Bindings.Email.Name", "a\nb"}, 50407, "Bindings.Email.Name", "Bindings.Email.Name has a line break"},
+		{"/v1/Configuration/Addresses", []string{"Type", "email", "Address", "a b@c.example"}, 50407, "Address", "is not an address"},
+		{"/v1/ConversationWithParticipants", []string{"Participant", `{"identity":"a","date_created":"0001-01-01T00:00:00Z"}`}, 50308, "Participant", "date_created is not between"},
+		{"/v1/ConversationWithParticipants", []string{"Participant", `{"identity":"a\ud800"}`}, 50424, "Participant", "identity has one half of a surrogate pair"},
+	} {
+		got := w.call(http.MethodPost, row.path, form(row.given...))
+		require.Equal(t, []int{400, row.code}, []int{got.status, got.code()}, "%.80v: %s", row.given, got.text)
+		require.Equal(t, row.field, got.body["details"].(map[string]any)["field"], "%.80v", row.given)
+		require.Contains(t, got.str("message"), row.says)
+	}
+	for _, asOf := range []string{"0", "0001-01-01T00:00:00Z"} {
+		got := w.call(http.MethodGet, "/v1/Conversations/"+talk+"/History", form("AsOf", asOf))
+		require.Equal(t, []int{400, 20422}, []int{got.status, got.code()}, asOf)
+	}
+	require.Equal(t, before, w.head())
+}
+
+func TestTheHeaderForWebhooksIsYesOrNo(t *testing.T) {
+	w := newWorld(t)
+	f := w.furnish(w.own(), 1)
+	before, asked := w.head(), 0
+	for n, o := range rest.Describe() {
+		if !o.Hooks {
+			continue
+		}
+		asked++
+		for _, wrong := range []string{"garbage", "yes", "1", "", " ", "true, false", "truee"} {
+			got := w.give(o, f.path(o.Path), sound(o, n), "X-Twilio-Webhook-Enabled", wrong)
+			require.Equal(t, []int{400, 20422}, []int{got.status, got.code()}, "%s %q: %s", o.Name, wrong, got.text)
+			require.Equal(t, "X-Twilio-Webhook-Enabled", got.body["details"].(map[string]any)["field"])
+		}
+	}
+	require.Equal(t, before, w.head())
+	require.Equal(t, 26, asked)
+	for _, fine := range []string{"true", "false", "True", "FALSE"} {
+		w.must(http.MethodPost, "/v1/Conversations", nil, "X-Twilio-Webhook-Enabled", fine)
+	}
 }

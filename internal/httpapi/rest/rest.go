@@ -99,12 +99,11 @@ func New(c Config) http.Handler {
 			a.mux.Handle(pattern.String(), a.handler(r, pattern.service))
 		}
 	}
-	a.mux.HandleFunc("/v1/", a.unknown)
+	a.mux.Handle("/", unknown(a.mux))
 	return a
 }
 
-// ServeHTTP adds what every answer has, and answers for paths the router would
-// redirect.
+// ServeHTTP adds what every answer has, and answers what is for no operation.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begun := a.Now()
 	if r.ContentLength != 0 {
@@ -120,8 +119,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	recorder := &timed{ResponseWriter: w, begun: begun, now: a.Now}
-	if !routable(r) {
-		writeProblem(recorder, notFound(r.URL.Path))
+	if p, refused := unfit(r); refused {
+		writeProblem(recorder, p)
 		return
 	}
 	a.mux.ServeHTTP(recorder, r)
@@ -145,28 +144,3 @@ func (t *timed) WriteHeader(status int) {
 
 // Unwrap lets http.ResponseController reach the connection.
 func (t *timed) Unwrap() http.ResponseWriter { return t.ResponseWriter }
-
-// unknown answers for paths and methods that are not in the table.
-func (a *api) unknown(w http.ResponseWriter, r *http.Request) {
-	if allowed := a.allowed(r); allowed != "" && routable(r) {
-		w.Header().Set("Allow", allowed)
-		writeProblem(w, problem{status: http.StatusMethodNotAllowed, code: 20004, message: "Method not allowed"})
-		return
-	}
-	writeProblem(w, notFound(r.URL.Path))
-}
-
-// allowed lists the methods there are for the path.
-func (a *api) allowed(r *http.Request) string {
-	var methods string
-	for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
-		probe := &http.Request{Method: m, URL: r.URL, Host: r.Host}
-		if _, pattern := a.mux.Handler(probe); pattern != "/v1/" && pattern != "" {
-			methods += ", " + m
-		}
-	}
-	if methods == "" {
-		return ""
-	}
-	return methods[2:]
-}

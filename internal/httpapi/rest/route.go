@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -43,6 +44,7 @@ type route struct {
 	users  bool // an access token may be used
 	limit  scope
 	hooks  bool // takes X-Twilio-Webhook-Enabled
+	joins  bool // may be sent by who does not see the conversation yet
 	params []param
 	answer any    // a zero value of what is returned; nil: nothing
 	list   string // key of the list, for lists of answers
@@ -85,6 +87,7 @@ type call struct {
 	place     engine.Place
 	inService bool
 	values    values
+	unseen    error             // why the caller may not know of the conversation; nil: he may
 	keep      func(body []byte) // nil: the answer is not kept
 }
 
@@ -119,6 +122,9 @@ func (c *call) run() (err error) {
 	if err := c.decode(); err != nil {
 		return err
 	}
+	if err := c.checkHooked(); err != nil {
+		return err
+	}
 	if err := c.waitFor(); err != nil {
 		return err
 	}
@@ -146,6 +152,7 @@ func (c *call) hurry() {
 
 func (c *call) fail(err error) {
 	p := problemOf(err, c.r.URL.Path)
+	p.written(c.route)
 	if p.status == http.StatusInternalServerError {
 		c.Logger.Error("request failed", "operation", c.route.name, "err", err)
 	}
@@ -157,7 +164,7 @@ func checkPath(r *http.Request) error {
 	if domain.ValidText(r.URL.Path) {
 		return nil
 	}
-	return problem{status: http.StatusNotFound, code: 20404, message: "The requested resource was not found"}
+	return problem{status: http.StatusNotFound, code: 20404, message: "The requested resource was not found", details: details{Code: "not_found"}}
 }
 
 // decode reads the parameters: of a write from the body, of a read from the query.
@@ -234,6 +241,9 @@ func (c *call) command(aggregate string, fields command) (engine.Outcome, error)
 	if aggregate == "" && do.ExpectedRevision != nil {
 		return engine.Outcome{}, tagMismatch("What is yet to be made has no ETag")
 	}
+	if c.unseen != nil {
+		return c.repeated(do)
+	}
 	if do.Webhooks && c.Before != nil {
 		if do, err = c.Before(c.r.Context(), do); err != nil {
 			return engine.Outcome{}, err
@@ -247,10 +257,38 @@ func (c *call) command(aggregate string, fields command) (engine.Outcome, error)
 	return outcome, nil
 }
 
+// repeated answers a command that was done before: a user who left, or removed the
+// conversation, and sends that again hears that it is done. Everything else of somebody
+// who does not see the conversation is refused as a read of it is, and no webhook is
+// asked about it.
+func (c *call) repeated(do engine.Command) (engine.Outcome, error) {
+	do.Deadline = time.Unix(0, 0) // nothing is done after its deadline; a repeat is recognised before
+	outcome, err := c.Engine.Execute(c.r.Context(), do)
+	if err != nil {
+		return outcome, c.unseen
+	}
+	c.w.Header().Set("Parley-Position", outcome.Position.String())
+	return outcome, nil
+}
+
+const webhookHeader = "X-Twilio-Webhook-Enabled"
+
+// checkHooked refuses what is neither yes nor no, of operations that ask.
+func (c *call) checkHooked() error {
+	given := c.r.Header[webhookHeader]
+	if !c.route.hooks || len(given) == 0 {
+		return nil
+	}
+	if len(given) == 1 && (param{kind: flag}).fits(given[0]) {
+		return nil
+	}
+	return invalidParameter(0, webhookHeader, webhookHeader+" must be true or false")
+}
+
 // hooked reports whether webhooks are to hear of it: what users do always, what
 // the account does if it says so (reference 8.1).
 func (c *call) hooked() bool {
-	return c.caller.identity != "" || c.route.hooks && strings.EqualFold(c.r.Header.Get("X-Twilio-Webhook-Enabled"), "true")
+	return c.caller.identity != "" || c.route.hooks && strings.EqualFold(c.r.Header.Get(webhookHeader), "true")
 }
 
 // maxKey bounds an idempotency key, in bytes.
@@ -306,20 +344,28 @@ func traceparent(r *http.Request) string {
 	return ""
 }
 
-// limited takes from the allowance of what is written to. Nobody can use up that of
-// others: users have one of their own for what is limited per service, and so has
-// whoever writes to a conversation that is not his.
+// limited takes from the allowance of what is written to: of the conversation, or of
+// the service.
 func (c *call) limited(conversation string) error {
-	var key string
 	switch {
-	case c.route.limit == unlimited || c.Actions == nil:
-		return nil
-	case c.route.limit == perConversation && c.Engine.MayRead(c.r.Context(), c.place, c.caller.identity, conversation) == nil:
-		key = "conversation " + conversation
+	case conversation != "" && c.route.limit == perConversation:
+		return c.allowance("conversation " + conversation)
 	case c.route.limit == perService && c.caller.identity == "":
-		key = "service " + c.place.Service
-	default:
-		key = "caller " + c.place.Service + " " + c.caller.identity
+		return c.allowance("service " + c.place.Service)
+	}
+	return c.strangersAllowance()
+}
+
+// strangersAllowance is the caller's own. Nobody can use up that of others: users have
+// one for what is limited per service, and so has whoever writes to a conversation that
+// is not his.
+func (c *call) strangersAllowance() error {
+	return c.allowance("caller " + c.place.Service + " " + c.caller.identity)
+}
+
+func (c *call) allowance(key string) error {
+	if c.route.limit == unlimited || c.Actions == nil {
+		return nil
 	}
 	if ok, after := c.Actions.Allow(c.Now(), key); !ok {
 		return problem{status: http.StatusTooManyRequests, code: 50063, message: "Too many actions per second", retryAfter: after,
@@ -328,18 +374,31 @@ func (c *call) limited(conversation string) error {
 	return nil
 }
 
-// conversation returns the SID behind the path's conversation.
+// conversation returns the SID behind the path's conversation, empty when there is none.
 func (c *call) conversation(name string) (string, error) {
 	return c.Engine.ConversationSid(c.r.Context(), c.place, c.r.PathValue(name))
 }
 
-// write settles which conversation a write is for, and takes from its allowance.
+// write settles which conversation a write is for, and takes from its allowance. Of
+// somebody who does not see it, command does no more than answer a repeat.
 func (c *call) write(name string) (string, error) {
 	conversation, err := c.conversation(name)
 	if err != nil {
 		return "", err
 	}
-	return conversation, c.limited(conversation)
+	mayAsk := c.Engine.MayRead
+	if c.route.joins && c.values.str("Identity") == c.caller.identity {
+		mayAsk = c.Engine.MayJoin
+	}
+	refused := mayAsk(c.r.Context(), c.place, c.caller.identity, conversation)
+	switch {
+	case refused == nil:
+		return conversation, c.limited(conversation)
+	case conversation == "":
+		return "", cmp.Or(c.strangersAllowance(), refused)
+	}
+	c.unseen = refused
+	return conversation, c.strangersAllowance()
 }
 
 // read settles which conversation a read is about: one the caller may see, as
@@ -349,12 +408,15 @@ func (c *call) read(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if c.caller.identity != "" {
-		if err := c.Engine.MayRead(c.r.Context(), c.place, c.caller.identity, conversation); err != nil {
-			return "", err
-		}
+	if err := c.sees(conversation); err != nil {
+		return "", err
 	}
 	return conversation, c.fresh(conversation)
+}
+
+// sees refuses a caller who may not see a conversation.
+func (c *call) sees(conversation string) error {
+	return c.Engine.MayRead(c.r.Context(), c.place, c.caller.identity, conversation)
 }
 
 // found turns a row that is not there, or not of the place, into not found.

@@ -67,7 +67,8 @@ func table() []route {
 }
 
 func accountRoutes() []route {
-	addressType := param{name: "Type", required: true, values: []string{"sms", "whatsapp", "messenger", "gbm", "email", "rcs", "apple", "chat"}}
+	addressTypes := []string{"sms", "whatsapp", "messenger", "gbm", "email", "rcs", "apple", "chat"}
+	addressType := param{name: "Type", required: true, values: addressTypes}
 	return []route{
 		fetch("/Configuration", "FetchConfiguration", configurationBody{}, fetchConfiguration).in(accountForm),
 		update("/Configuration", "UpdateConfiguration", configurationBody{}, updateConfiguration,
@@ -78,7 +79,7 @@ func accountRoutes() []route {
 			param{name: "Method", values: []string{"GET", "POST"}}, param{name: "Filters", kind: list}, param{name: "PreWebhookUrl"},
 			param{name: "PostWebhookUrl"}, param{name: "Target", values: []string{"webhook", "flex"}}).in(accountForm),
 		listOf("/Configuration/Addresses", "ListConfigurationAddress", addressBody{}, "address_configurations", 50, lists(theAccount, (*call).addresses, (*call).addressBody),
-			param{name: "Type"}).in(accountForm),
+			param{name: "Type", kind: choice, values: addressTypes}).in(accountForm),
 		create("/Configuration/Addresses", "CreateConfigurationAddress", addressBody{}, createAddress,
 			with(autoCreationParams, addressType, param{name: "Address", required: true, max: 256}, param{name: "AddressCountry", max: 2})...).in(accountForm),
 		fetch("/Configuration/Addresses/{Sid}", "FetchConfigurationAddress", addressBody{}, fetchAddress).in(accountForm),
@@ -146,7 +147,7 @@ func partRoutes() []route {
 		listOf(in+"/Participants", "ListConversationParticipant", participantBody{}, "participants", 100, listIn((*call).participants, (*call).participantBody)).forUsers(),
 		create(in+"/Participants", "CreateConversationParticipant", participantBody{}, createParticipant,
 			with(participant, param{name: "MessagingBinding.Address", max: 256}, param{name: "MessagingBinding.Level", values: []string{"to", "cc"}, about: "E-mail only."},
-				param{name: "MessagingBinding.Name", max: 256, about: "E-mail only."})...).hooked().forUsers().limitedBy(perConversation),
+				param{name: "MessagingBinding.Name", max: 256, about: "E-mail only."})...).hooked().forUsers().joining().limitedBy(perConversation),
 		fetch(in+"/Participants/{Sid}", "FetchConversationParticipant", participantBody{}, showIn("ConversationSid", (*call).showNamedParticipant)).forUsers(),
 		update(in+"/Participants/{Sid}", "UpdateConversationParticipant", participantBody{}, updateParticipant,
 			with(participant, param{name: "LastReadMessageIndex", kind: integer, code: 50421}, param{name: "LastReadTimestamp", kind: date})...).hooked().forUsers().limitedBy(perConversation),
@@ -242,4 +243,5 @@ func remove(path, name string, handle func(*call) error) route {
 func (r route) in(f forms) route        { r.forms = f; return r }
 func (r route) forUsers() route         { r.users = true; return r }
 func (r route) hooked() route           { r.hooks = true; return r }
+func (r route) joining() route          { r.joins = true; return r }
 func (r route) limitedBy(s scope) route { r.limit = s; return r }
