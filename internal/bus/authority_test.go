@@ -3,6 +3,7 @@ package bus_test
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -237,7 +238,7 @@ func TestNobodyMakesParleyPublishForHim(t *testing.T) {
 			continue
 		}
 		for _, target := range targets {
-			require.NotEqual(t, target, m.Subject)
+			require.False(t, m.Subject == target && strings.Contains(string(m.Data), `"ok":`), target) // Parley itself purges, too
 		}
 	}
 	for _, stream := range []string{bus.StreamCommands, bus.StreamDead} {

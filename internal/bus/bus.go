@@ -275,7 +275,7 @@ func (b *Bus) prepare(ctx context.Context) error {
 	if b.letters, err = OpenDeadLetters(ctx, b.nc); err != nil {
 		return err
 	}
-	if b.names, err = b.commandsStream(ctx); err != nil {
+	if _, b.names, err = b.commandsStream(ctx); err != nil {
 		return err
 	}
 	return b.parked.load(ctx, b.letters)

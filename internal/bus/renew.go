@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -12,13 +13,36 @@ import (
 
 // commandsStream makes the stream of durable commands, or brings it up to date, and says how
 // commands without an id are named.
-func (b *Bus) commandsStream(ctx context.Context) (naming, error) {
+func (b *Bus) commandsStream(ctx context.Context) (jetstream.Stream, naming, error) {
 	commands := commandsConfig(b.nc.MaxPayload(), b.opts.MaxStreamBytes)
 	if b.opts.Share != nil {
 		commands.SubjectTransform = b.partitions().Transform(SubjectSend)
 	}
-	_, names, err := provisionCommands(ctx, b.js, b.letters, commands)
-	return names, err
+	return provisionCommands(ctx, b.js, b.letters, commands)
+}
+
+// deletionTakes is how long a server may need to clear a deleted stream's files away. It
+// answers that there is no such stream before that; one that is made meanwhile finds
+// messages of the former, and then loses its own files.
+const deletionTakes = 2 * time.Second
+
+// remake makes a stream that somebody else has just deleted.
+func (b *Bus) remake(ctx context.Context, name string, make func(context.Context) (jetstream.Stream, error)) error {
+	wait := time.NewTimer(deletionTakes)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if _, err := b.js.Stream(ctx, name); !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return err // somebody was faster
+	}
+	stream, err := make(ctx)
+	if err != nil || stream.CachedInfo().State.Msgs == 0 || b.opts.Share != nil { // other nodes may have sent something
+		return err
+	}
+	return errors.Join(fmt.Errorf("stream %s has messages of its former self", name), b.js.DeleteStream(ctx, name))
 }
 
 // renew is called when the durable door lost its consumer, which the subscriber makes
@@ -29,8 +53,10 @@ func (b *Bus) renew(ctx context.Context, _ string) error {
 	_, err := b.js.Stream(ctx, StreamCommands)
 	lost := pubsub.LostConsumer
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		lost = pubsub.LostStream
-		_, err = b.commandsStream(ctx) // how its commands are named does not change
+		lost, err = pubsub.LostStream, b.remake(ctx, StreamCommands, func(ctx context.Context) (jetstream.Stream, error) {
+			stream, _, err := b.commandsStream(ctx) // how its commands are named does not change
+			return stream, err
+		})
 	}
 	if err != nil {
 		return err
@@ -59,7 +85,7 @@ func (b *Bus) keepLetters(ctx context.Context) error {
 		return err
 	}
 	parked := b.parked.forget() // before there can be letters with the same sequences
-	if _, err := provision(ctx, b.js, deadConfig()); err != nil {
+	if err := b.remake(ctx, StreamDead, func(ctx context.Context) (jetstream.Stream, error) { return provision(ctx, b.js, deadConfig()) }); err != nil {
 		return err
 	}
 	b.metrics.lost(pubsub.LostStream, 1)

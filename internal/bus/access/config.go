@@ -3,6 +3,7 @@ package access
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -13,7 +14,7 @@ import (
 // variable that is named like the token in capitals.
 // Source of the form: https://docs.nats.io/running-a-nats-service/configuration/securing_nats/accounts
 func (t *Token) WriteConfig(w io.Writer, account string) error {
-	rules := t.Rules()
+	rules := t.Rules().elsewhere()
 	c := &config{}
 	c.line("# Add to the account that Parley uses, here %s:", account)
 	c.line("exports: [")
@@ -45,11 +46,19 @@ func (t *Token) WriteConfig(w io.Writer, account string) error {
 	c.line("}")
 	if t.Has(Events) {
 		c.line("")
+		c.line("# Clients use %s in place of $JS.API as the prefix of JetStream's requests.", APIPrefix)
 		c.line("# The consumer, to be made once by who may do everything there:")
 		c.line("#   nats consumer add %s %s --pull --ack explicit --deliver all --filter '%s' --defaults", EventStream, t.Consumer(), t.EventFilter())
 	}
 	_, err := io.WriteString(w, c.text.String())
 	return err
+}
+
+// elsewhere are the rules without the requests that another broker answers by itself.
+func (r Rules) elsewhere() Rules {
+	r.Publish = slices.DeleteFunc(r.Publish, func(subject string) bool { return strings.HasPrefix(subject, apiPrefix) })
+	r.Requests = slices.DeleteFunc(r.Requests, func(r Route) bool { return strings.HasPrefix(r.Inside, apiPrefix) })
+	return r
 }
 
 type config struct{ text strings.Builder }

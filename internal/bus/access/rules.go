@@ -67,15 +67,24 @@ func (t *Token) eventRules(r *Rules) {
 	live := EventsPrefix + t.Account + ".>"
 	r.Subscribe = append(r.Subscribe, EventsPrefix+">")
 	r.Messages = append(r.Messages, Route{Inside: live, Outside: live})
-	for _, request := range []Route{
-		{Inside: "$JS.API.CONSUMER.INFO." + EventStream + "." + t.Consumer()},
-		{Inside: "$JS.API.CONSUMER.MSG.NEXT." + EventStream + "." + t.Consumer(), Many: true},
-		{Inside: "$JS.ACK." + EventStream + "." + t.Consumer() + ".>", Many: true},
-	} {
-		request.Outside = request.Inside
-		r.Publish = append(r.Publish, request.Inside)
-		r.Requests = append(r.Requests, request)
+	own := EventStream + "." + t.Consumer()
+	for _, prefix := range []string{apiPrefix, APIPrefix + "."} {
+		r.allow(Route{Inside: prefix + "CONSUMER.INFO." + own, Outside: apiPrefix + "CONSUMER.INFO." + own})
+		r.allow(Route{Inside: prefix + "CONSUMER.MSG.NEXT." + own, Outside: apiPrefix + "CONSUMER.MSG.NEXT." + own, Many: true})
 	}
+	r.allow(Route{Inside: "$JS.ACK." + own + ".>", Outside: "$JS.ACK." + own + ".>", Many: true})
+}
+
+// apiPrefix is that of JetStream's requests.
+const apiPrefix = "$JS.API."
+
+// APIPrefix may stand in its place. On a broker that is not Parley's own it must: there
+// the other one leads to the streams of the token's own world, of which there are none.
+const APIPrefix = "parley.js"
+
+func (r *Rules) allow(request Route) {
+	r.Publish = append(r.Publish, request.Inside)
+	r.Requests = append(r.Requests, request)
 }
 
 // Consumer is the name of the token's consumer of EventStream.

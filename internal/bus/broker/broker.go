@@ -62,12 +62,12 @@ type Options struct {
 // Server is an embedded NATS server with JetStream. It is safe for concurrent
 // use.
 type Server struct {
-	nats   *server.Server
-	guard  *guard // nil: no client is asked for a token
-	unlock func()
-	once   sync.Once
-	keeper *keeper
-	failed <-chan error
+	nats    *server.Server
+	doorman *doorman // nil: no client is asked for a token
+	unlock  func()
+	once    sync.Once
+	keeper  *keeper
+	failed  <-chan error
 }
 
 // Start opens or creates the store in dir and listens. It returns when clients
@@ -93,20 +93,20 @@ func (s *Server) start(dir string, o Options) (err error) {
 		return err
 	}
 	if o.Token != "" {
-		s.guard = newGuard(o.Token, o.Logger)
-		defer close(s.guard.loaded)
+		s.doorman = newDoorman(o.Token, o.Logger)
+		defer close(s.doorman.loaded)
 	}
 	complaints := &complaints{log: o.Logger, fatal: make(chan string, 1), broken: make(chan error, 1)}
 	s.failed = complaints.broken
-	if s.nats, err = launch(dir, o, s.guard, complaints); err != nil {
+	if s.nats, err = launch(dir, o, s.doorman, complaints); err != nil {
 		return err
 	}
 	s.keeper = startKeeper(dir, s.nats, o.Logger)
-	if s.guard == nil {
+	if s.doorman == nil {
 		return nil
 	}
-	s.guard.server = s.nats
-	_, err = s.guard.admit(o.Tokens)
+	s.doorman.server = s.nats
+	_, err = s.doorman.admit(o.Tokens)
 	return err
 }
 
@@ -114,10 +114,10 @@ func (s *Server) start(dir string, o Options) (err error) {
 // Options.Token. When it returns, the connections of all others are closed; it tells
 // how many there were.
 func (s *Server) Admit(tokens []access.Token) (closed int, err error) {
-	if s.guard == nil {
+	if s.doorman == nil {
 		return 0, nil
 	}
-	return s.guard.admit(tokens)
+	return s.doorman.admit(tokens)
 }
 
 // URL is where clients connect: nats://127.0.0.1:4222.
@@ -217,14 +217,14 @@ func onlyLock(entries []os.DirEntry) bool {
 	})
 }
 
-func launch(dir string, o Options, g *guard, complaints *complaints) (*server.Server, error) {
+func launch(dir string, o Options, d *doorman, complaints *complaints) (*server.Server, error) {
 	host, port, err := listenable(o.Address)
 	if err != nil {
 		return nil, err
 	}
 	settings := serverOptions(dir, host, port, o)
-	if g != nil {
-		settings.CustomClientAuthentication = g
+	if d != nil {
+		settings.CustomClientAuthentication = d
 	}
 	ns, err := server.NewServer(settings)
 	if err != nil {

@@ -99,6 +99,10 @@ func TestARestrictedTokenReadsItsAccountsEventsLiveAndDurably(t *testing.T) {
 	require.NoError(t, err)
 	consumer, err := js.Consumer(t.Context(), "PARLEY_EVENTS", a.Consumer())
 	require.NoError(t, err)
+	prefixed, err := jetstream.NewWithAPIPrefix(nc, access.APIPrefix)
+	require.NoError(t, err)
+	_, err = prefixed.Consumer(t.Context(), "PARLEY_EVENTS", a.Consumer())
+	require.NoError(t, err)
 	for _, want := range []string{"x", "y"} {
 		m, err := live.NextMsg(soon)
 		require.NoError(t, err)

@@ -17,9 +17,9 @@ import (
 // maxConnections bounds the connections of one restricted token.
 const maxConnections = 128
 
-// guard lets clients in, each with what its token may do. It implements
+// doorman lets clients in, each with what its token may do. It implements
 // server.Authentication, for every listener there is.
-type guard struct {
+type doorman struct {
 	log    *slog.Logger
 	owner  [2][sha256.Size]byte // of the configured token, and of the process's own secret
 	loaded chan struct{}        // closed: tokens are known
@@ -33,7 +33,7 @@ type guard struct {
 type pass struct {
 	token   access.Token
 	user    *server.User
-	clients map[uint64]struct{} // that came in with it, some of them gone again; guarded by guard.mu
+	clients map[uint64]struct{} // that came in with it, some of them gone again; guarded by doorman.mu
 }
 
 // ownSecret is that of the process's own connections, the same for all servers it
@@ -44,31 +44,31 @@ var ownSecret = sync.OnceValue(func() string {
 	return hex.EncodeToString(random)
 })
 
-func newGuard(token string, log *slog.Logger) *guard {
-	g := &guard{log: log, loaded: make(chan struct{}), pass: map[string]*pass{}}
-	g.owner[0], g.owner[1] = sha256.Sum256([]byte(token)), sha256.Sum256([]byte(ownSecret()))
-	return g
+func newDoorman(token string, log *slog.Logger) *doorman {
+	d := &doorman{log: log, loaded: make(chan struct{}), pass: map[string]*pass{}}
+	d.owner[0], d.owner[1] = sha256.Sum256([]byte(token)), sha256.Sum256([]byte(ownSecret()))
+	return d
 }
 
 // Check implements server.Authentication.
-func (g *guard) Check(c server.ClientAuthentication) bool {
+func (d *doorman) Check(c server.ClientAuthentication) bool {
 	presented := c.GetOpts().Token
 	if c.Kind() != server.CLIENT || presented == "" {
 		return false
 	}
-	if g.owns(presented) {
+	if d.owns(presented) {
 		c.RegisterUser(&server.User{Username: "parley"})
 		return true
 	}
-	<-g.loaded // a start knows them in a moment
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	p := g.pass[access.IDOf(presented)]
+	<-d.loaded // a start knows them in a moment
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := d.pass[access.IDOf(presented)]
 	if p == nil || !p.token.Matches(presented) {
 		return false
 	}
-	if !g.room(p) {
-		g.log.Warn("a bus token has too many connections; one more was refused", "token", p.token.ID, "connections", maxConnections)
+	if !d.room(p) {
+		d.log.Warn("a bus token has too many connections; one more was refused", "token", p.token.ID, "connections", maxConnections)
 		return false
 	}
 	p.clients[c.GetID()] = struct{}{}
@@ -77,20 +77,20 @@ func (g *guard) Check(c server.ClientAuthentication) bool {
 }
 
 // owns recognises who may do everything because the whole folder is his.
-func (g *guard) owns(presented string) bool {
+func (d *doorman) owns(presented string) bool {
 	sum := sha256.Sum256([]byte(presented))
-	configured := subtle.ConstantTimeCompare(sum[:], g.owner[0][:])
-	own := subtle.ConstantTimeCompare(sum[:], g.owner[1][:])
+	configured := subtle.ConstantTimeCompare(sum[:], d.owner[0][:])
+	own := subtle.ConstantTimeCompare(sum[:], d.owner[1][:])
 	return configured|own == 1
 }
 
 // room reports whether one more client may come in, and forgets those that left.
-func (g *guard) room(p *pass) bool {
+func (d *doorman) room(p *pass) bool {
 	if len(p.clients) < maxConnections {
 		return true
 	}
 	for id := range p.clients {
-		if g.server.GetClient(id) == nil {
+		if d.server.GetClient(id) == nil {
 			delete(p.clients, id)
 		}
 	}
@@ -99,36 +99,36 @@ func (g *guard) room(p *pass) bool {
 
 // admit makes the valid ones of these tokens the only ones, besides the owner's, and
 // closes the connections of those that no longer are. It returns how many were closed.
-func (g *guard) admit(tokens []access.Token) (closed int, err error) {
+func (d *doorman) admit(tokens []access.Token) (closed int, err error) {
 	next := make(map[string]*pass, len(tokens))
-	g.mu.Lock()
+	d.mu.Lock()
 	for _, t := range tokens {
-		if p := g.pass[t.ID]; t.Valid() && p != nil {
+		if p := d.pass[t.ID]; t.Valid() && p != nil {
 			next[t.ID] = p // what a token may do never changes
 		} else if t.Valid() {
-			user, err := g.user(t)
+			user, err := d.user(t)
 			if err != nil {
-				g.mu.Unlock()
+				d.mu.Unlock()
 				return 0, fmt.Errorf("bus token %s: %w", t.ID, err)
 			}
 			next[t.ID] = &pass{token: t, user: user, clients: map[uint64]struct{}{}}
 		}
 	}
-	former := g.pass
-	g.pass = next
-	g.mu.Unlock()
+	former := d.pass
+	d.pass = next
+	d.mu.Unlock()
 	for id, p := range former {
 		if next[id] == nil {
-			closed += g.expel(p)
+			closed += d.expel(p)
 		}
 	}
 	return closed, nil
 }
 
 // expel closes the connections of a pass that nobody can use any more.
-func (g *guard) expel(p *pass) (closed int) {
+func (d *doorman) expel(p *pass) (closed int) {
 	for id := range p.clients {
-		if g.server.DisconnectClientByID(id) == nil {
+		if d.server.DisconnectClientByID(id) == nil {
 			closed++
 		}
 	}
@@ -136,12 +136,12 @@ func (g *guard) expel(p *pass) (closed int) {
 }
 
 // user is what clients of the token are to the server.
-func (g *guard) user(t access.Token) (*server.User, error) {
+func (d *doorman) user(t access.Token) (*server.User, error) {
 	if !t.Restricted() {
 		return &server.User{Username: t.ID}, nil
 	}
 	rules := t.Rules()
-	world, err := g.world(t.ID, rules)
+	world, err := d.world(t.ID, rules)
 	if err != nil {
 		return nil, err
 	}
@@ -153,12 +153,12 @@ func (g *guard) user(t access.Token) (*server.User, error) {
 
 // world makes the token's own account on the server, with the routes out of it. One of
 // a token that was revoked stays until the server stops; nobody can get into it.
-func (g *guard) world(name string, rules access.Rules) (*server.Account, error) {
-	world, err := g.server.RegisterAccount(name)
+func (d *doorman) world(name string, rules access.Rules) (*server.Account, error) {
+	world, err := d.server.RegisterAccount(name)
 	if err != nil {
 		return nil, err
 	}
-	ours := g.server.GlobalAccount()
+	ours := d.server.GlobalAccount()
 	for _, r := range rules.Requests {
 		answers := server.Singleton
 		if r.Many {
