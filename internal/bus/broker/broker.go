@@ -6,6 +6,7 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -53,7 +54,12 @@ type Options struct {
 	SyncInterval time.Duration // 0: sync before each acknowledgement; else sync this often and risk that much
 	MaxPayload   int           // bytes; default DefaultMaxPayload
 	MaxStore     int64         // bytes all streams may take; 0: three quarters of the free disk
-	Logger       *slog.Logger  // nil: discard
+	// A client that does not read is cut off: when this much waits for it, or a write to it
+	// takes that long. Where all clients together have more waiting, those with the most go.
+	MaxPending      int64         // bytes; default 16 MiB
+	MaxPendingTotal int64         // bytes; default 256 MiB
+	WriteDeadline   time.Duration // default 5 s
+	Logger          *slog.Logger  // nil: discard
 }
 
 // Server is an embedded NATS server with JetStream. It is safe for concurrent
@@ -65,6 +71,7 @@ type Server struct {
 	once   sync.Once
 	keeper *keeper
 	failed <-chan error
+	guard  *guard
 }
 
 // Start opens or creates the store in dir and listens. It returns when clients
@@ -86,7 +93,8 @@ func Start(dir string, o *Options) (*Server, error) {
 		unlock()
 		return nil, err
 	}
-	return &Server{nats: ns, token: opts.Token, unlock: unlock, failed: complaints.broken, keeper: startKeeper(dir, ns, opts.Logger)}, nil
+	return &Server{nats: ns, token: opts.Token, unlock: unlock, failed: complaints.broken,
+		keeper: startKeeper(dir, ns, opts.Logger), guard: startGuard(ns, opts)}, nil
 }
 
 // URL is where clients connect: nats://127.0.0.1:4222.
@@ -96,6 +104,7 @@ func (s *Server) URL() string { return s.nats.ClientURL() }
 // It may be called more than once. Callers drain their own work before.
 func (s *Server) Stop() {
 	s.once.Do(func() {
+		s.guard.stop()
 		s.keeper.stop()
 		s.nats.Shutdown()
 		s.nats.WaitForShutdown()
@@ -115,6 +124,9 @@ func withDefaults(o *Options) Options {
 	if opts.MaxPayload == 0 {
 		opts.MaxPayload = DefaultMaxPayload
 	}
+	opts.MaxPending = cmp.Or(opts.MaxPending, 16<<20)
+	opts.MaxPendingTotal = cmp.Or(opts.MaxPendingTotal, 256<<20)
+	opts.WriteDeadline = cmp.Or(opts.WriteDeadline, 5*time.Second)
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -253,6 +265,8 @@ func serverOptions(dir, host string, port int, o Options) *server.Options {
 		SyncInterval:      o.SyncInterval,
 		MaxPayload:        int32(o.MaxPayload),
 		JetStreamMaxStore: o.MaxStore,
+		MaxPending:        o.MaxPending,
+		WriteDeadline:     o.WriteDeadline,
 		NoSigs:            true,
 	}
 }
