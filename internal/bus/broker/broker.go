@@ -180,6 +180,9 @@ func refuseForeign(dir string) error {
 		return fmt.Errorf("read bus store: %w", err)
 	}
 	content, err := os.ReadFile(filepath.Join(dir, marker))
+	if err == nil && string(content) != markerContent && slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == "jetstream" }) {
+		return fmt.Errorf("%w: %s is damaged, or of another version; where it is damaged, remove that file's content but %q", ErrForeign, filepath.Join(dir, marker), strings.TrimSpace(markerContent))
+	}
 	if err != nil || string(content) != markerContent {
 		return fmt.Errorf("%w: %s holds other files (%s, …); choose an empty folder", ErrForeign, dir, entries[0].Name())
 	}
