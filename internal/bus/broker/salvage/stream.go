@@ -3,6 +3,7 @@ package salvage
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -110,7 +111,7 @@ func (s *stream) readBlock(b *block, last bool) error {
 		return err
 	}
 	whole, bad := walk(content, sum)
-	if n := len(bad); n > 0 && last && !s.clean() && isTorn(content[bad[n-1].from:]) {
+	if n := len(bad); n > 0 && last && !s.clean() && isTorn(content[bad[n-1].from:], nextOf(whole)) {
 		bad = bad[:n-1] // the broker cuts it off
 	}
 	if len(bad) > 0 {
@@ -163,22 +164,23 @@ func (s *stream) choose(b *block, whole []record, bad []damage) {
 
 func (w *work) clean() bool { return w.note != nil && w.note.Clean }
 
-// isTorn recognises the beginning of a record, or room that was never written to.
-func isTorn(b []byte) bool {
-	if len(b) < smallest {
-		return true
+// nextOf is the sequence that comes behind the records.
+func nextOf(whole []record) (next uint64) {
+	for _, r := range whole {
+		next = max(next, r.sequence)
 	}
-	for _, c := range b {
-		if c != 0 {
-			return beginsRecord(b)
-		}
-	}
-	return true
+	return next + 1
 }
 
-func beginsRecord(b []byte) bool {
-	size := int(uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3]&0x7f)<<24)
-	return size > len(b) && size <= largest
+// isTorn recognises the beginning of the next record, or room that was never written to:
+// what a power cut leaves of a write that was not acknowledged.
+func isTorn(b []byte, next uint64) bool {
+	if len(b) < headSize || len(bytes.Trim(b, "\x00")) == 0 {
+		return true
+	}
+	size := int(binary.LittleEndian.Uint32(b) &^ hasHeader)
+	sequence := binary.LittleEndian.Uint64(b[4:])
+	return size > len(b) && size <= largest && (sequence == next || sequence&tombstone != 0)
 }
 
 func (s *stream) readIndex() error {
