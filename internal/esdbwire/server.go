@@ -85,7 +85,7 @@ func New(c Config) *Server {
 	}
 	others := newLobby()
 	options = append(options, grpc.Creds(newDoor(c.TLS, others)))
-	db := &database{names: names{c.Own}, log: c.Log, appender: c.Appender, writeOwn: c.WriteOwn}
+	db := newDatabase(c)
 	s := &Server{grpc: grpc.NewServer(options...), subscriptions: &subscriptions{groups: newGroups(db)}, others: others, probes: probes(c.Ready)}
 	persistent.RegisterPersistentSubscriptionsServer(s.grpc, s.subscriptions)
 	streams.RegisterStreamsServer(s.grpc, &service{database: db})
@@ -128,6 +128,7 @@ func (s *Server) Close() {
 	_ = s.probes.Close()
 	s.subscriptions.receivers.Wait()
 	s.subscriptions.stop()
+	s.subscriptions.lanes.stop() // groups have written by then
 }
 
 // leave closes what gRPC would wait for.
