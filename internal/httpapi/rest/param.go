@@ -150,7 +150,7 @@ func (p param) check(t string) error {
 	if p.fits(t) {
 		return nil
 	}
-	if at, err := parseDate(t); p.kind == date && err == nil {
+	if at, _, err := parseDay(t); err == nil && (p.kind == date || p.kind == day) && domain.DateFault(at) != "" {
 		return invalidParameter(p.code, p.name, p.name+" "+domain.DateFault(at))
 	}
 	return invalidParameter(p.code, p.name, p.name+" must be "+p.shape())
@@ -170,8 +170,8 @@ func (p param) fits(t string) bool {
 		at, err := parseDate(t)
 		return err == nil && domain.DateFault(at) == ""
 	case day:
-		_, _, err := parseDay(t)
-		return err == nil
+		at, _, err := parseDay(t)
+		return err == nil && domain.DateFault(at) == ""
 	case sid:
 		return t == "" || domain.IsSID(p.prefix, t)
 	case choice, list:
