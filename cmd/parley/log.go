@@ -49,7 +49,7 @@ func (f folder) remote() (*remote, error) {
 	}
 	r := new(remote)
 	if err := json.Unmarshal(data, r); err != nil {
-		return nil, fmt.Errorf("%s: %w", f.storeFile(), err)
+		return nil, fmt.Errorf("%s is damaged: %w; it says which database has the log: remove it and name the database with --store again", f.storeFile(), err)
 	}
 	return r, nil
 }

@@ -74,6 +74,10 @@ func Start(dir string, o *Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkStore(dir); err != nil {
+		unlock()
+		return nil, err
+	}
 	ns, err := launch(dir, opts)
 	if err != nil {
 		unlock()
