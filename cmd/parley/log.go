@@ -81,6 +81,9 @@ func (f folder) belongTo(wanted remote) error {
 // a *lostLog.
 func (f folder) openLog(ctx context.Context, logger *slog.Logger) (store.Log, error) {
 	r, err := f.remote()
+	if err == nil {
+		err = f.tighten(logger)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -149,7 +149,10 @@ func (v *server) openLog(ctx context.Context) (err error) {
 		return err
 	}
 	v.writes = watchedLog{Log: v.store, failed: make(chan error, 1)}
-	return v.folder.furnish()
+	if err := v.folder.furnish(); err != nil {
+		return err
+	}
+	return v.folder.tighten(v.log) // also one that this start has begun
 }
 
 func (v *server) openModels() (err error) {
