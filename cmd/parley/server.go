@@ -148,8 +148,14 @@ func (v *server) openLog(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if err := v.folder.checkQueues(); err != nil {
+		return err
+	}
 	v.writes = watchedLog{Log: v.store, failed: make(chan error, 1)}
-	return v.folder.furnish()
+	if err := v.folder.furnish(); err != nil {
+		return err
+	}
+	return v.folder.tighten(v.log) // also one that this start has begun
 }
 
 func (v *server) openModels() (err error) {
@@ -176,6 +182,9 @@ func (v *server) openEngine(ctx context.Context) (err error) {
 		return err
 	}
 	if v.files, err = blob.Open(cmp.Or(v.settings.media, v.folder.media())); err != nil {
+		return err
+	}
+	if err := v.folder.checkIdentity(ctx, v.store, v.account); err != nil {
 		return err
 	}
 	vault, err := v.folder.vault()
