@@ -357,7 +357,7 @@ func TestUnreadCounts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			rm := given(t, append(people[:len(people):len(people)], row.then...)...)
-			list, err := rm.UserConversations(t.Context(), service, us, projections.Page{})
+			list, err := rm.UserConversations(t.Context(), service, us, false, projections.Page{})
 			require.NoError(t, err)
 			require.Len(t, list.Items, 1)
 			one, err := rm.UserConversation(t.Context(), service, "alba", "order-1")

@@ -27,9 +27,13 @@ func (q *Queries) participantConversations(ctx context.Context, column, service,
 	return list, err
 }
 
-// placesOf reads a page of participants and then their conversations.
-func placesOf(conn *sqlite.Conn, column, service, value string, page Page) (list List[ParticipantConversation], err error) {
-	found, err := participationsOf(column, service, value).page(conn, page)
+func placesOf(conn *sqlite.Conn, column, service, value string, page Page) (List[ParticipantConversation], error) {
+	return placesIn(conn, participationsOf(column, service, value), page)
+}
+
+// placesIn reads a page of participants and then their conversations.
+func placesIn(conn *sqlite.Conn, l listing[Participant], page Page) (list List[ParticipantConversation], err error) {
+	found, err := l.page(conn, page)
 	if err != nil {
 		return list, err
 	}
@@ -59,14 +63,16 @@ func conversationByID(conn *sqlite.Conn, p Participant) (Conversation, error) {
 }
 
 // UserConversations lists the conversations of a user, given by SID or
-// identity, by conversation SID.
-func (q *Queries) UserConversations(ctx context.Context, service, ref string, page Page) (list List[UserConversation], err error) {
+// identity: by conversation SID, or those first in which something happened last. Of the
+// latter a page begins behind an instant, so what becomes active while pages are read comes
+// twice in none of them; it is at the top when they are read again.
+func (q *Queries) UserConversations(ctx context.Context, service, ref string, lastActiveFirst bool, page Page) (list List[UserConversation], err error) {
 	err = q.view(ctx, func(conn *sqlite.Conn) error {
 		u, err := user(conn, service, ref)
 		if err != nil {
 			return err
 		}
-		places, err := placesOf(conn, "identity", service, u.Identity, page)
+		places, err := placesOfUser(conn, service, u.Identity, lastActiveFirst, page)
 		if err != nil {
 			return err
 		}
@@ -83,6 +89,37 @@ func (q *Queries) UserConversations(ctx context.Context, service, ref string, pa
 	return list, err
 }
 
+func placesOfUser(conn *sqlite.Conn, service, identity string, lastActiveFirst bool, page Page) (List[ParticipantConversation], error) {
+	if !lastActiveFirst {
+		return placesOf(conn, "identity", service, identity, page)
+	}
+	list, err := placesIn(conn, activityOf(service, identity), page)
+	if n := len(list.Items); n > 0 && err == nil {
+		list.First, list.Last = byActivity(list.Items[0]), byActivity(list.Items[n-1])
+	}
+	return list, err
+}
+
+// activityOf sorts all conversations of a person for each page: a column to read them by
+// would have to be written for every participant with every message. How many there can be
+// is bounded by the open conversations of an identity and its closed ones.
+func activityOf(service, identity string) listing[Participant] {
+	return listing[Participant]{
+		columns: participantTable.columns,
+		from: `FROM (SELECT participant.*, conversation.last_activity_at AS activity FROM participant
+			JOIN conversation ON conversation.id = participant.conversation
+			WHERE participant.identity = ? AND participant.chat_service_sid = ?) WHERE true`,
+		args:  []any{identity, service},
+		order: []string{"activity", "conversation"}, desc: true,
+		key:  func(p Participant) Key { return byID(p.conversation) }, // with the conversation's instant it is byActivity
+		bind: bindNumberID,
+	}
+}
+
+func byActivity(p ParticipantConversation) Key {
+	return byNumber(p.Conversation.LastActivityAt.UnixMilli(), p.Conversation.id)
+}
+
 // UserConversation returns one conversation as the user sees it.
 func (q *Queries) UserConversation(ctx context.Context, service, userRef, conversationRef string) (seen UserConversation, err error) {
 	err = q.inConversation(ctx, service, conversationRef, func(conn *sqlite.Conn, c Conversation) error {
@@ -91,7 +128,7 @@ func (q *Queries) UserConversation(ctx context.Context, service, userRef, conver
 			return err
 		}
 		p, err := one(conn, participantTable.columns, &NotFoundError{Kind: "user conversation", Name: conversationRef},
-			"FROM participant WHERE identity = ? AND chat_service_sid = ? AND conversation_sid = ? LIMIT 1",
+			"FROM participant WHERE identity = ? AND chat_service_sid = ? AND conversation_sid = ?",
 			u.Identity, c.ChatServiceSid, c.Sid)
 		if err != nil {
 			return err
@@ -102,10 +139,20 @@ func (q *Queries) UserConversation(ctx context.Context, service, userRef, conver
 	return seen, err
 }
 
-// seenBy counts what is unread: messages behind the horizon, never a
-// difference of indexes (reference section 5).
+// seenBy finds the last message and counts what is unread: messages behind the horizon,
+// never a difference of indexes (reference section 5).
 func seenBy(conn *sqlite.Conn, u User, place ParticipantConversation) (UserConversation, error) {
 	seen := UserConversation{Participant: place.Participant, Conversation: place.Conversation, UserSid: u.Sid}
+	last, err := messagesOf(place.Conversation, true).page(conn, Page{Limit: 1})
+	if err != nil {
+		return seen, err
+	}
+	if len(last.Items) > 0 {
+		seen.LastMessage = &last.Items[0]
+		if err := seen.LastMessage.within(conn, place.Conversation); err != nil {
+			return seen, err
+		}
+	}
 	horizon := place.Participant.LastReadMessageIndex
 	if horizon == nil {
 		return seen, nil
@@ -128,7 +175,7 @@ func user(conn *sqlite.Conn, service, ref string) (User, error) {
 		return User{}, err
 	}
 	return one(conn, userTable.columns, missing,
-		"FROM user WHERE chat_service_sid = ? AND identity = ? LIMIT 1", service, ref)
+		"FROM user WHERE chat_service_sid = ? AND identity = ?", service, ref)
 }
 
 // User returns a user by SID or identity; with an empty service only a SID is

@@ -115,9 +115,11 @@ func TestEveryListIsTheSameInPagesForwardsAndBack(t *testing.T) {
 		require.NoError(t, err)
 		require.NotEmpty(t, users.Items)
 		for _, u := range users.Items {
-			requirePages(t, func(p projections.Page) (projections.List[projections.UserConversation], error) {
-				return rm.UserConversations(ctx, service, u.Sid, p)
-			})
+			for _, lastActiveFirst := range []bool{false, true} {
+				requirePages(t, func(p projections.Page) (projections.List[projections.UserConversation], error) {
+					return rm.UserConversations(ctx, service, u.Sid, lastActiveFirst, p)
+				})
+			}
 		}
 	})
 }

@@ -267,12 +267,13 @@ type ParticipantConversation struct {
 
 // UserConversation is a conversation as one of its users sees it (reference
 // 1.9.19). UnreadMessagesCount is nil while there is no read horizon and at
-// most [MaxUnread].
+// most [MaxUnread]. LastMessage is nil while there is none.
 type UserConversation struct {
 	Participant         Participant  `json:"participant"`
 	Conversation        Conversation `json:"conversation"`
 	UserSid             string       `json:"user_sid"`
 	UnreadMessagesCount *int64       `json:"unread_messages_count"`
+	LastMessage         *Message     `json:"last_message"`
 }
 
 // MaxUnread bounds UnreadMessagesCount (reference section 5).

@@ -41,12 +41,13 @@ type Revision int64
 // End is the revision behind the last event, from which to read backwards.
 const End = Revision(math.MaxInt64)
 
-// MaxEventBytes bounds payload plus metadata of one event (a KurrentDB append
-// is limited to 1 MiB by default).
-const MaxEventBytes = 1 << 20
+// MaxEventBytes bounds payload plus metadata of one event, as they are kept: 1 MiB of
+// data that are no text, which KurrentDB takes by default, and as much beside them, take
+// less than three.
+const MaxEventBytes = 4 << 20
 
 // MaxBatch bounds the events of one append.
-const MaxBatch = 4096
+const MaxBatch = 16 << 10
 
 // Errors of the contract. ConflictError carries more.
 var (

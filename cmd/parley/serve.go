@@ -73,7 +73,7 @@ func serveCommand() *cobra.Command {
 		Short: "Run the engine on a data folder",
 		Long: `Run the engine: the log, the read models, the timers, an embedded message broker
 and Twilio's REST API, all in one folder. The first start makes an account with its
-tokens.
+tokens, and, without --channels, a Messaging Service on a simulated carrier.
 
 The chosen addresses are printed and written to endpoints.json in the folder.
 SIGTERM drains and exits with 0; a second signal ends at once.

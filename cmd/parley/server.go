@@ -77,9 +77,10 @@ type server struct {
 	esdb      net.Listener // nil: not wanted
 	http      *http.Server
 
-	account  string
-	stopping chan struct{} // closed when the shutdown begins
-	loaded   chan struct{} // closed when the due index has every running timer
+	account   string
+	simulated string        // MG…: what the first start set up on the simulated carrier, if it did
+	stopping  chan struct{} // closed when the shutdown begins
+	loaded    chan struct{} // closed when the due index has every running timer
 }
 
 // openServer opens the parts. What was opened before a failure is closed again.
@@ -185,7 +186,7 @@ func (v *server) openEngine(ctx context.Context) (err error) {
 	}
 	v.begun, v.fresh = head, rest.NewFreshness(head)
 	v.engine = engine.New(v.tracing.log(v.writes), v.engineOptions(vault))
-	if err := bootstrap(ctx, v.engine, v.account); err != nil {
+	if v.simulated, err = bootstrap(ctx, v.engine, v.account, v.settings.channels == ""); err != nil {
 		return err
 	}
 	if err := v.folder.firstAuthToken(ctx, v.engine, v.account); err != nil {
@@ -256,6 +257,9 @@ func (v *server) announce(out io.Writer) error {
 	}
 	_, err := fmt.Fprintf(out, "http  %s\nrest  %s/v1 (account %s, auth token in %s)\nnats  %s (%s)\n",
 		e.HTTP, e.HTTP, v.account, v.folder.path("secrets", authToken), e.NATS, how)
+	if err == nil && v.simulated != "" && v.settings.channels == "" {
+		_, err = fmt.Fprintf(out, "sms   simulated: Messaging Service %s, the account's default, takes any number and reaches nobody (see --channels)\n", v.simulated)
+	}
 	if err == nil && v.esdb != nil {
 		_, err = fmt.Fprintf(out, "esdb  %s (%s)\n", e.ESDB, v.esdbUser())
 	}
@@ -429,18 +433,4 @@ func (v *server) close() error {
 		errs = append(errs, v.store.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// bootstrap makes the folder's account at the first start, and finds it made at
-// every later one: the command's id is derived from the account.
-func bootstrap(ctx context.Context, e *engine.Engine, account string) error {
-	_, err := e.Execute(ctx, engine.Command{
-		ID: events.NameID("bootstrap " + account), Type: "account.create", Aggregate: account,
-		Actor: events.Actor{Kind: events.ActorSystem}, Body: []byte(`{"friendly_name":"Parley"}`),
-	})
-	var failure *engine.Failure
-	if errors.As(err, &failure) && failure.Code == "account_exists" {
-		return nil
-	}
-	return err
 }

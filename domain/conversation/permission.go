@@ -93,12 +93,14 @@ func (s State) may(c domain.Caller, permission string) error {
 	return nil
 }
 
-// mayTouch is may for things that have an owner.
+// mayTouch is may for things that have an owner. The owner lacks the right to his own, and
+// is told so, though the one to anyone's would do.
 func (s State) mayTouch(c domain.Caller, mine bool, own, anyones string) error {
-	if mine && s.may(c, own) == nil {
-		return nil
+	err := s.may(c, anyones)
+	if err != nil && mine {
+		return s.may(c, own)
 	}
-	return s.may(c, anyones)
+	return err
 }
 
 // Stranger is the refusal of a user who does not see a conversation.

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/parley-engine/parley/domain/conversation"
 	"github.com/parley-engine/parley/events"
 )
@@ -85,6 +87,8 @@ func TestPermissions(t *testing.T) {
 	for _, r := range rows {
 		others := slices.DeleteFunc(slices.Clone(all), func(p string) bool { return slices.Contains(r.enough, p) })
 		run(t, []row{{name: r.name + " without", given: given, when: r.when(user(1, "ann", others, others)), no: forbidden("permission_denied", "", 50107)}})
+		_, err := conversation.Decide(fold(given), r.when(user(1, "ann", others, others)))
+		require.ErrorContains(t, err, "Permission "+r.enough[0]+" is needed", r.name)
 		for _, permission := range r.enough {
 			for name, issue := range map[string]conversation.Issue{
 				"by the conversation role": user(1, "ann", nil, []string{permission}),

@@ -94,7 +94,7 @@ func Decide(s State, c Command) ([]events.Event, error) {
 		return decideUpdate(s, c)
 	case Remove:
 		if c.Caller.Identity != "" {
-			return nil, notAllowed("")
+			return nil, notAllowed("A user cannot remove users")
 		}
 		return []events.Event{events.UserRemoved{At: c.At}}, nil
 	default:
@@ -107,7 +107,7 @@ func decideCreate(s State, c Create) ([]events.Event, error) {
 		return nil, domain.Refuse(domain.AlreadyExists, "user_exists", "sid", 50201, "User already exists")
 	}
 	if c.Caller.Identity != "" {
-		return nil, notAllowed("")
+		return nil, notAllowed("A user cannot create users")
 	}
 	if err := checkIdentity(c.Identity); err != nil {
 		return nil, err
@@ -157,8 +157,8 @@ func checkRole(roleType string) error {
 	}
 }
 
-func notAllowed(field string) *domain.Refusal {
-	return domain.Refuse(domain.PermissionDenied, "permission_denied", field, 50107, "The user is not permitted to do this")
+func notAllowed(why string) *domain.Refusal {
+	return domain.Refuse(domain.PermissionDenied, "permission_denied", "", 50107, "%s", why)
 }
 
 func decideUpdate(s State, c Update) ([]events.Event, error) {
@@ -166,8 +166,11 @@ func decideUpdate(s State, c Update) ([]events.Event, error) {
 	if c.Caller.Identity == s.Identity {
 		permission = "editOwnUserInfo"
 	}
-	if !c.Caller.May(permission) || (c.Role != nil && c.Caller.Identity != "") {
-		return nil, notAllowed("")
+	switch {
+	case !c.Caller.May(permission):
+		return nil, notAllowed("Permission " + permission + " is needed")
+	case c.Role != nil && c.Caller.Identity != "":
+		return nil, notAllowed("A user cannot give roles")
 	}
 	if err := checkInfo(text(c.FriendlyName), text(c.Attributes), MaxAttributes); err != nil {
 		return nil, err

@@ -47,7 +47,7 @@ type batch struct {
 	stream      string
 	expected    expectation
 	events      []proposed
-	size        int
+	size, data  int   // bytes of all that came, and of the data that count
 	failed      error // answered when it is complete
 }
 
@@ -132,12 +132,15 @@ func (one *batch) add(m *batchRequest) {
 	}
 	for i := range m.events {
 		one.size += m.events[i].size()
+		one.data += len(m.events[i].data)
 	}
 	one.events = append(one.events, m.events...)
 	switch {
 	case m.failed != nil:
 		one.failed, one.events = m.failed, nil
-	case one.size > maxAppend || len(one.events) > store.MaxBatch:
+	case len(one.events) > store.MaxBatch:
+		one.failed, one.events = tooMany(), nil
+	case one.data > maxAppend || one.size > heardOut:
 		one.failed, one.events = tooLarge(), nil
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/parley-engine/parley/store"
 )
 
-// maxAppend bounds the bytes of one append, as EventStoreDB does unless told
-// otherwise.
+// maxAppend bounds the data of one append, in bytes as they came, as EventStoreDB does
+// unless told otherwise. Types and metadata do not count.
 const maxAppend = 1 << 20
 
 // maxTries bounds how often an append that takes any revision is tried while others
@@ -125,7 +125,7 @@ func (d *database) encode(stream string, batch []proposed) ([]events.Proposed, e
 	encoded := make([]events.Proposed, len(batch))
 	for i := range batch {
 		p := &batch[i]
-		if size += p.size(); size > maxAppend {
+		if size += len(p.data); size > maxAppend {
 			return nil, tooLarge()
 		}
 		if p.kind == tombstoneType || p.kind == "" {

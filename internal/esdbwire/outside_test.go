@@ -1,10 +1,12 @@
 package esdbwire_test
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
@@ -15,6 +17,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/internal/esdbwire"
@@ -245,4 +248,95 @@ func TestSomethingMustBeExpected(t *testing.T) {
 	require.Equal(t, codes.InvalidArgument, code)
 	code, _ = r.tombstone(&streams.TombstoneReq_Options{StreamIdentifier: named("order-1")})
 	require.Equal(t, codes.InvalidArgument, code)
+}
+
+// Data count as they came, whatever they take where they are kept; types and metadata do
+// not count. What is too much is refused for the reason that it is.
+func TestAnAppendTakesWhatEventStoreDBTakes(t *testing.T) {
+	const most = 1 << 20
+	binary := bytes.Repeat([]byte{0xff, 0x00}, most/2)
+	nul, quotes := bytes.Repeat([]byte{0}, most), bytes.Repeat([]byte(`"`), most)
+	text := bytes.Repeat([]byte("x"), most)
+	metadata := bytes.Repeat([]byte{0xfe}, 1<<20)
+	for _, log := range []store.Log{memstore.New(), onDisk(t)} {
+		r := rawOn(t, log, false)
+		for name, data := range map[string][]byte{"binary": binary, "nul": nul, "quotes": quotes, "text": text} {
+			stream := "order-" + name
+			require.Equal(t, codes.OK, r.send(stream, data, metadata), name)
+			require.Equal(t, codes.OK, r.send(stream, data[:most-1], nil, []byte("y")), name)
+			require.Equal(t, codes.InvalidArgument, r.send(stream, append(bytes.Clone(data), 'y'), nil), name)
+			require.Equal(t, codes.InvalidArgument, r.send(stream, data, nil, []byte("y")), name)
+			require.Equal(t, data, r.first(stream).GetData(), name)
+			require.Equal(t, metadata, r.first(stream).GetCustomMetadata(), name)
+		}
+		many := &streams.AppendReq_Options{StreamIdentifier: named("order-many"), ExpectedStreamRevision: &streams.AppendReq_Options_NoStream{NoStream: &shared.Empty{}}}
+		resp, err := r.append(many, store.MaxBatch)
+		require.NoError(t, err)
+		require.Equal(t, uint64(store.MaxBatch-1), resp.GetSuccess().GetCurrentRevision())
+		_, err = r.append(many, store.MaxBatch+1)
+		require.Equal(t, codes.InvalidArgument, status.Code(err))
+		require.ErrorContains(t, err, "16384 events")
+		batched := r.batch(&streams.BatchAppendReq_Options{
+			StreamIdentifier: named("order-batch"), ExpectedStreamPosition: &streams.BatchAppendReq_Options_Any{Any: &emptypb.Empty{}},
+		}, 10_000)
+		require.Equal(t, uint64(9999), batched.GetSuccess().GetCurrentRevision())
+	}
+}
+
+// send appends one event for each piece of data, the first with metadata, both ways, and
+// returns the code of the outcome, which is the same.
+func (r raw) send(stream string, first, metadata []byte, more ...[]byte) codes.Code {
+	r.Helper()
+	o := &streams.AppendReq_Options{StreamIdentifier: named(stream), ExpectedStreamRevision: &streams.AppendReq_Options_Any{Any: &shared.Empty{}}}
+	call, err := r.Append(r.Context())
+	require.NoError(r, err)
+	_ = call.Send(&streams.AppendReq{Content: &streams.AppendReq_Options_{Options: o}})
+	m := &streams.BatchAppendReq{CorrelationId: textID(), IsFinal: true, Options: &streams.BatchAppendReq_Options{
+		StreamIdentifier: named(stream + "-batch"), ExpectedStreamPosition: &streams.BatchAppendReq_Options_Any{Any: &emptypb.Empty{}},
+	}}
+	for i, data := range append([][]byte{first}, more...) {
+		if i > 0 {
+			metadata = nil
+		}
+		_ = call.Send(&streams.AppendReq{Content: &streams.AppendReq_ProposedMessage_{ProposedMessage: &streams.AppendReq_ProposedMessage{
+			Id: textID(), Metadata: jsonOfType, Data: data, CustomMetadata: metadata,
+		}}})
+		m.ProposedMessages = append(m.ProposedMessages, &streams.BatchAppendReq_ProposedMessage{Id: textID(), Metadata: jsonOfType, Data: data, CustomMetadata: metadata})
+	}
+	_, err = call.CloseAndRecv()
+	if err != nil {
+		require.Equal(r, []string{"maximum-append-size-exceeded"}, call.Trailer().Get("exception"))
+	}
+	batches, batchErr := r.BatchAppend(r.Context())
+	require.NoError(r, batchErr)
+	require.NoError(r, batches.Send(m))
+	resp, batchErr := batches.Recv()
+	require.NoError(r, batchErr)
+	require.Equal(r, status.Code(err), codes.Code(resp.GetError().GetCode()))
+	return status.Code(err)
+}
+
+func (r raw) first(stream string) *streams.ReadResp_ReadEvent_RecordedEvent {
+	call, err := r.Read(r.Context(), &streams.ReadReq{Options: span(stream, 1, false, "start")})
+	require.NoError(r, err)
+	m, err := call.Recv()
+	require.NoError(r, err)
+	return m.GetEvent().GetEvent()
+}
+
+// A name that the log does not keep is refused for what it is.
+func TestANameIsRefusedForWhatItIs(t *testing.T) {
+	r := rawOn(t, memstore.New(), false)
+	for name, reason := range map[string]string{
+		"": "needs a name", "$$": "needs a name", "order-\n": "control character", "order-\x00": "control character", "order-\xff": "UTF-8",
+		strings.Repeat("é", 300): "600 bytes, of at most 502",
+	} {
+		_, err := r.append(&streams.AppendReq_Options{StreamIdentifier: named(name), ExpectedStreamRevision: &streams.AppendReq_Options_Any{Any: &shared.Empty{}}}, 1)
+		require.Equal(t, codes.InvalidArgument, status.Code(err))
+		require.ErrorContains(t, err, reason)
+	}
+	for _, name := range []string{strings.Repeat("é", 251), "order 1", "-", "a::b/c", "🎈", "$mine"} {
+		_, err := r.append(&streams.AppendReq_Options{StreamIdentifier: named(name), ExpectedStreamRevision: &streams.AppendReq_Options_NoStream{NoStream: &shared.Empty{}}}, 1)
+		require.NoError(t, err)
+	}
 }

@@ -74,11 +74,13 @@ func ofGroup(code codes.Code, name, what string, n groupName) error {
 
 func tooLarge() error {
 	return &refusal{
-		code: codes.InvalidArgument, text: fmt.Sprintf("an append takes %d bytes", maxAppend),
+		code: codes.InvalidArgument, text: fmt.Sprintf("an append takes %d bytes of data", maxAppend),
 		name: "maximum-append-size-exceeded", with: []string{"maximum-append-size", strconv.Itoa(maxAppend)},
 		details: &shared.MaximumAppendSizeExceeded{MaxAppendSize: maxAppend},
 	}
 }
+
+func tooMany() error { return badRequest("an append takes %d events", store.MaxBatch) }
 
 // wrongVersion says that a stream is not where a writer expects it.
 type wrongVersion struct {
@@ -128,9 +130,7 @@ func known(err error) *refusal {
 	case errors.As(err, &state):
 		s := state.GRPCStatus()
 		return &refusal{code: s.Code(), text: s.Message(), details: &shared.Unknown{}}
-	case errors.Is(err, store.ErrTooLarge):
-		return known(tooLarge())
-	case errors.Is(err, store.ErrInvalid):
+	case errors.Is(err, store.ErrInvalid), errors.Is(err, store.ErrTooLarge): // what the log says of it, which counts in its own way
 		return known(badRequest("%v", err))
 	case errors.Is(err, context.Canceled):
 		return &refusal{code: codes.Canceled, text: "the call was given up", details: &shared.Unknown{}}

@@ -53,7 +53,7 @@ func receive(call streams.Streams_AppendServer) (stream string, x expectation, b
 	if x, err = expectationOf(first.GetOptions()); err != nil {
 		return "", x, nil, err
 	}
-	size := 0
+	size, data := 0, 0
 	for {
 		message, err := call.Recv()
 		if errors.Is(err, io.EOF) {
@@ -66,23 +66,35 @@ func receive(call streams.Streams_AppendServer) (stream string, x expectation, b
 		if err != nil {
 			return "", x, nil, err
 		}
-		if size += p.size(); size > heardOut || len(batch) == store.MaxBatch {
+		if len(batch) == store.MaxBatch {
+			return "", x, nil, tooMany()
+		}
+		if size += p.size(); size > heardOut {
 			return "", x, nil, tooLarge()
 		}
-		if size <= maxAppend {
+		if data += len(p.data); data <= maxAppend {
 			batch = append(batch, p)
 		}
 	}
-	if size > maxAppend {
+	if data > maxAppend {
 		return "", x, nil, tooLarge()
 	}
 	return stream, x, batch, nil
 }
 
+// longestName bounds a stream's name in bytes: with what is put before it, it is one of
+// the log.
+const longestName = store.MaxName - len(foreignPrefix) - len(metastreamMark)
+
 func streamName(id *shared.StreamIdentifier) (string, error) {
 	stream := string(id.GetStreamName())
-	if stream == "" || len(stream) > store.MaxName-len(foreignPrefix)-len(metastreamMark) || stream == metastreamMark {
-		return "", badRequest("a stream needs a name of at most %d bytes", store.MaxName-len(foreignPrefix)-len(metastreamMark))
+	switch {
+	case stream == "" || stream == metastreamMark:
+		return "", badRequest("a stream needs a name")
+	case len(stream) > longestName:
+		return "", badRequest("the stream's name has %d bytes, of at most %d: %.60q", len(stream), longestName, stream)
+	case !store.ValidName(stream):
+		return "", badRequest("the stream's name %.60q has a control character, or is not UTF-8: the log keeps neither", stream)
 	}
 	return stream, nil
 }

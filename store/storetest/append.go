@@ -219,12 +219,12 @@ func testRefuse(t *testing.T, h Harness) {
 	}
 	t.Run("too many bytes in one batch", func(t *testing.T) {
 		l := openLog(t, h)
-		batch := l.batch("a", store.MaxBatchBytes/store.MaxEventBytes+1)
+		batch := l.batch("a", store.MaxBatchBytes/store.MaxEventBytes)
 		for i := range batch {
 			batch[i].Data = big(store.MaxEventBytes - 1000)
 		}
 		batch = append(batch, l.batch("b", 1)...)
-		batch[len(batch)-1].Data = big(17_000)
+		batch[len(batch)-1].Data = big(8000)
 		_, err := l.Append(t.Context(), l.stream(1), store.NoStream, batch)
 		require.ErrorIs(t, err, store.ErrTooLarge)
 		require.Empty(t, l.all(t))

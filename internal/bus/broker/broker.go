@@ -6,6 +6,7 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -59,7 +60,12 @@ type Options struct {
 	SyncInterval time.Duration  // 0: sync before each acknowledgement; else sync this often and risk that much
 	MaxPayload   int            // bytes; default DefaultMaxPayload
 	MaxStore     int64          // bytes all streams may take; 0: three quarters of the free disk
-	Logger       *slog.Logger   // nil: discard
+	// A client that does not read is cut off: when this much waits for it, or a write to it
+	// takes that long. Where all clients together have more waiting, those with the most go.
+	MaxPending      int64         // bytes; default 16 MiB
+	MaxPendingTotal int64         // bytes; default 256 MiB
+	WriteDeadline   time.Duration // default 5 s
+	Logger          *slog.Logger  // nil: discard
 }
 
 // Server is an embedded NATS server with JetStream. It is safe for concurrent
@@ -69,7 +75,8 @@ type Server struct {
 	doorman *doorman // nil: no client is asked for a token
 	unlock  func()
 	once    sync.Once
-	keeper  *keeper
+	keeper  *keeper // nil: the server did not start; likewise guard
+	guard   *guard
 	failed  <-chan error
 }
 
@@ -104,7 +111,7 @@ func (s *Server) start(dir string, o Options) (err error) {
 	if s.nats, err = launch(dir, o, s.doorman, complaints); err != nil {
 		return err
 	}
-	s.keeper = startKeeper(dir, s.nats, o.Logger)
+	s.keeper, s.guard = startKeeper(dir, s.nats, o.Logger), startGuard(s.nats, o)
 	if s.doorman == nil {
 		return nil
 	}
@@ -132,6 +139,7 @@ func (s *Server) Stop() {
 	s.once.Do(func() {
 		defer s.unlock()
 		if s.keeper != nil {
+			s.guard.stop()
 			s.keeper.stop()
 			defer s.keeper.stopped()
 		}
@@ -153,6 +161,9 @@ func withDefaults(o *Options) Options {
 	if opts.MaxPayload == 0 {
 		opts.MaxPayload = DefaultMaxPayload
 	}
+	opts.MaxPending = cmp.Or(opts.MaxPending, 16<<20)
+	opts.MaxPendingTotal = cmp.Or(opts.MaxPendingTotal, 256<<20)
+	opts.WriteDeadline = cmp.Or(opts.WriteDeadline, 5*time.Second)
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -206,6 +217,9 @@ func refuseForeign(dir string) error {
 		return fmt.Errorf("read bus store: %w", err)
 	}
 	content, err := os.ReadFile(filepath.Join(dir, marker))
+	if err == nil && string(content) != markerContent && slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == "jetstream" }) {
+		return fmt.Errorf("%w: %s is damaged, or of another version; where it is damaged, remove that file's content but %q", ErrForeign, filepath.Join(dir, marker), strings.TrimSpace(markerContent))
+	}
 	if err != nil || string(content) != markerContent {
 		return fmt.Errorf("%w: %s holds other files (%s, …); choose an empty folder", ErrForeign, dir, entries[0].Name())
 	}
@@ -295,6 +309,8 @@ func serverOptions(dir, host string, port int, o Options) *server.Options {
 		MaxPayload:        int32(o.MaxPayload),
 		JetStreamMaxStore: o.MaxStore,
 		MaxSubs:           maxSubscriptions,
+		MaxPending:        o.MaxPending,
+		WriteDeadline:     o.WriteDeadline,
 		NoSigs:            true,
 	}
 }

@@ -294,9 +294,13 @@ func (s *StreamSubscriber) start(ctx context.Context, topic string, of taken, do
 // soleGroup names the members of whom one is pinned.
 const soleGroup = "parley"
 
+// pullBytes bounds what is on its way here at a time, well below what a broker keeps for a
+// connection before it calls it slow and cuts it off; the largest message fits.
+func (s *StreamSubscriber) pullBytes() int { return max(4<<20, 2*int(s.js.Conn().MaxPayload())) }
+
 func (s *StreamSubscriber) consumeOptions(topic string) []jetstream.PullConsumeOpt {
 	options := []jetstream.PullConsumeOpt{
-		jetstream.PullMaxMessages(min(s.opts.MaxPending, 500)),
+		jetstream.PullMaxMessagesWithBytesLimit(min(s.opts.MaxPending, 500), s.pullBytes()),
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
 			s.opts.Logger.Warn("bus subscription is disturbed", "subject", topic, "err", err)
 		}),

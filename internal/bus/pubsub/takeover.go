@@ -92,7 +92,6 @@ func (s *StreamSubscriber) takeOver(ctx context.Context, topic string) (taken, *
 	if err != nil {
 		return taken{}, nil, fmt.Errorf("stream of %s: %w", topic, err)
 	}
-	name := stream.CachedInfo().Config.Name
 	old, err := stream.Consumer(ctx, DurableName(s.opts.Group, topic))
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return taken{}, nil, fmt.Errorf("consumer of %s: %w", topic, err)
@@ -102,9 +101,6 @@ func (s *StreamSubscriber) takeOver(ctx context.Context, topic string) (taken, *
 		return taken{}, nil, err
 	}
 	consumer, err := s.consumer(ctx, topic) // without the note
-	if err == nil && s.opts.Sole {
-		err = s.unpin(ctx, name, consumer.CachedInfo().Name)
-	}
 	return taken{consumer, stream.CachedInfo()}, done, err
 }
 
@@ -120,23 +116,30 @@ func (s *StreamSubscriber) before(ctx context.Context, stream jetstream.Stream, 
 		return nil, err
 	}
 	info := consumer.CachedInfo()
-	if !s.opts.Sole && s.alive(ctx, info.Stream, info.Name) {
+	switch {
+	case s.opts.Sole:
+		if info, err = s.unpin(ctx, stream, consumer); err != nil {
+			return nil, err
+		}
+	case s.alive(ctx, info.Stream, info.Name):
 		return nil, nil
 	}
 	return s.setBack(ctx, info.Stream, info)
 }
 
-// unpin takes the consumer from a former member that may not know yet that its
-// time is over.
-func (s *StreamSubscriber) unpin(ctx context.Context, stream, consumer string) error {
-	of, err := s.js.Stream(ctx, stream)
+// unpin takes the consumer from a former member that may not know yet that its time is
+// over, and returns what it holds by then. It comes before the consumer is set back: a
+// member that stands still has asked for messages, and would be sent what was set back.
+func (s *StreamSubscriber) unpin(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer) (*jetstream.ConsumerInfo, error) {
+	name := consumer.CachedInfo().Name
+	if err := stream.UnpinConsumer(ctx, name, soleGroup); err != nil {
+		return nil, fmt.Errorf("unpin consumer %s: %w", name, err)
+	}
+	info, err := consumer.Info(ctx)
 	if err != nil {
-		return fmt.Errorf("stream %s: %w", stream, err)
+		return nil, fmt.Errorf("look at consumer %s: %w", name, err)
 	}
-	if err := of.UnpinConsumer(ctx, consumer, soleGroup); err != nil {
-		return fmt.Errorf("unpin consumer %s: %w", consumer, err)
-	}
-	return nil
+	return info, nil
 }
 
 func (s *StreamSubscriber) setBack(ctx context.Context, stream string, info *jetstream.ConsumerInfo) (*handled, error) {

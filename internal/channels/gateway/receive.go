@@ -168,7 +168,7 @@ func (s *source) form(r carrier.Request) (url.Values, error) {
 	}
 	form, err := url.ParseQuery(text)
 	if err != nil {
-		return nil, &carrier.Malformed{Reason: "it is no form"}
+		return nil, &carrier.Malformed{Reason: fmt.Sprintf("its parameters could not be read: %.80v", err)}
 	}
 	return form, nil
 }

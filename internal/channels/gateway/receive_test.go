@@ -118,7 +118,7 @@ func TestWhatCannotBeReadIsMalformed(t *testing.T) {
 		r     carrier.Request
 		why   string
 	}{
-		{in, inbound(`{`), "no JSON"}, {in, inbound(`{} {}`), "no JSON"}, {form, inbound(`%`), "no form"},
+		{in, inbound(`{`), "no JSON"}, {in, inbound(`{} {}`), "no JSON"}, {form, inbound(`%`), "invalid URL escape"},
 		{in, inbound(`{"from":"a","to":"b"}`), "no id"}, {in, inbound(`{"id":"a","to":"b"}`), "lacks from"}, {in, inbound(`{"id":"a","from":"b"}`), "lacks from"},
 		{in, inbound(`{"id":{},"from":"a","to":"b"}`), "no id"}, {in, inbound(`[]`), "lacks from"},
 		{in, inbound(`{"id":"a","from":"a","to":"b","at":"noon"}`), `the time is "noon"`}, {in, inbound(`{"id":"a","from":"a","to":"b","at":-1}`), "the time is"},

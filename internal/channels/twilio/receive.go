@@ -63,7 +63,7 @@ func (t *Carrier) form(r carrier.Request) (url.Values, error) {
 func parse(text string) (url.Values, error) {
 	form, err := url.ParseQuery(text)
 	if err != nil {
-		return nil, &carrier.Malformed{Reason: "it is no form"}
+		return nil, &carrier.Malformed{Reason: fmt.Sprintf("its parameters could not be read: %.80v", err)}
 	}
 	return form, nil
 }

@@ -198,3 +198,28 @@ func TestAParentActsForAChildAndNobodyElse(t *testing.T) {
 	require.Equal(t, 404, child.call("GET", "/v1/Conversations", nil, "Parley-Account", w.account).status)
 	require.Equal(t, 404, child.call("GET", "/v1/Services/"+w.service+"/Conversations", nil).status)
 }
+
+// A user of one service learns nothing of the account's others, not even that they are there.
+func TestAUserOfAServiceCannotTellAnotherOneFromNone(t *testing.T) {
+	w := newWorld(t)
+	w.signs()
+	f := w.furnish(w.own(), 1)
+	second := w.must(http.MethodPost, "/v1/Services", form("FriendlyName", "second")).str("sid")
+	w.must(http.MethodPost, "/v1/Services/"+second+"/Users", form("Identity", "eve"))
+	eve := w.accessToken(second, "eve")
+	before, compared := w.head(), 0
+	for _, o := range rest.Describe() {
+		path := f.path(o.Path)
+		if !strings.Contains(path, w.service) {
+			continue
+		}
+		unknown := strings.Replace(path, w.service, domain.SID("IS", "never made"), 1)
+		got, expected := w.as(eve, o.Method, path, sound(o, 1)), w.as(eve, o.Method, unknown, sound(o, 1))
+		require.Contains(t, []int{403, 404}, got.status, "%s: %s", o.Name, got.text)
+		require.Equal(t, expected.status, got.status, o.Name)
+		require.Equal(t, strings.ReplaceAll(expected.text, unknown, path), got.text, o.Name)
+		compared++
+	}
+	require.Greater(t, compared, 50)
+	require.Equal(t, before, w.head())
+}

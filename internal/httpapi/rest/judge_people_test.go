@@ -168,6 +168,7 @@ func judgeUserConversations(j *judge) {
 		"account_sid": j.account, "chat_service_sid": j.home(), "conversation_sid": in, "participant_sid": member, "user_sid": user,
 		"friendly_name": "F", "unique_name": "frank's", "attributes": `{"f":1}`, "conversation_state": "active", "timers": got["timers"],
 		"created_by": "system", "notification_level": "default", "last_read_message_index": nil, "unread_messages_count": nil,
+		"last_activity": got["last_activity"], "last_message": nil, // ours
 		"date_created": made["date_created"], "date_updated": got["date_updated"], "url": j.root() + "/Users/" + user + "/Conversations/" + in,
 		"links": map[string]any{"participant": url + "/Participants/" + member, "conversation": url},
 	}, got)

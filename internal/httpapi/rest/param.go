@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -33,6 +34,7 @@ const (
 // param is one form or query parameter of an operation.
 type param struct {
 	name     string
+	alias    string // another way to write it; empty: none
 	kind     kind
 	prefix   string   // of kind sid
 	values   []string // of kind choice; for others, what the documentation lists
@@ -66,9 +68,23 @@ func form(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if err != nil {
 		return nil, unreadableBody(err)
 	}
-	given, err := url.ParseQuery(string(body))
+	return parse(string(body), "body", "malformed_form")
+}
+
+// maxParams is how many parameters a request may have; more is refused by net/url, too.
+const maxParams = 10_000
+
+// parse reads parameters, and says why they cannot be read.
+func parse(text, where, code string) (url.Values, error) {
+	refused := func(why string) error {
+		return problem{status: http.StatusBadRequest, code: 20001, message: "The " + where + " could not be read: " + why, details: details{Code: code}}
+	}
+	if strings.Count(text, "&") >= maxParams {
+		return nil, refused(fmt.Sprintf("it has more than %d parameters", maxParams))
+	}
+	given, err := url.ParseQuery(text)
 	if err != nil {
-		return nil, problem{status: http.StatusBadRequest, code: 20001, message: "The body is not a form", details: details{Code: "malformed_form"}}
+		return nil, refused(fmt.Sprintf("%.80v", err))
 	}
 	return given, nil
 }
@@ -105,6 +121,9 @@ func decode(params []param, given url.Values) (values, error) {
 	v := make(values, len(given))
 	for _, p := range params {
 		texts, there := given[p.name]
+		if other, also := given[p.alias]; also && p.alias != "" {
+			texts, there = slices.Concat(texts, other), true
+		}
 		if !there {
 			if p.required && p.missing != 0 {
 				return nil, invalidParameter(p.missing, p.name, p.name+" is required")

@@ -255,3 +255,22 @@ func TestTheHeaderForWebhooksIsYesOrNo(t *testing.T) {
 		w.must(http.MethodPost, "/v1/Conversations", nil, "X-Twilio-Webhook-Enabled", fine)
 	}
 }
+
+func TestWhyParametersCannotBeReadIsSaid(t *testing.T) {
+	w := newWorld(t)
+	const talks = "/v1/Conversations"
+	many := strings.Repeat("a=b&", 12_000)
+	for text, says := range map[string]string{many: "more than 10000 parameters", "a=%zz": "invalid URL escape", "a=b;c=d": "semicolon"} {
+		got := w.request(http.MethodPost, talks, text, "Content-Type", "application/x-www-form-urlencoded")
+		require.Equal(t, []int{400, 20001}, []int{got.status, got.code()}, got.text)
+		require.Contains(t, got.str("message"), says)
+		if text == many {
+			continue // no address is that long
+		}
+		got = w.request(http.MethodGet, talks+"?"+text, "")
+		require.Equal(t, []int{400, 20001}, []int{got.status, got.code()}, got.text)
+		require.Contains(t, got.str("message"), says)
+	}
+	fine := "FriendlyName=x" + strings.Repeat("&a=b", 9_999)
+	require.Equal(t, 201, w.request(http.MethodPost, talks, fine, "Content-Type", "application/x-www-form-urlencoded").status)
+}

@@ -174,10 +174,7 @@ func (c *call) decode() (err error) {
 	case c.route.method == http.MethodPost && !c.route.raw:
 		given, err = form(c.w, c.r)
 	default:
-		given, err = url.ParseQuery(c.r.URL.RawQuery)
-		if err != nil {
-			err = problem{status: http.StatusBadRequest, code: 20001, message: "The query could not be read", details: details{Code: "malformed_query"}}
-		}
+		given, err = parse(c.r.URL.RawQuery, "query", "malformed_query")
 	}
 	if err != nil {
 		return err

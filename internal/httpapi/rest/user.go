@@ -139,6 +139,8 @@ type userConversationBody struct {
 	NotificationLevel    string                       `json:"notification_level" values:"default|muted"`
 	DateCreated          string                       `json:"date_created" format:"date-time"`
 	DateUpdated          string                       `json:"date_updated" format:"date-time"`
+	LastActivity         string                       `json:"last_activity" format:"date-time"`
+	LastMessage          *messageBody                 `json:"last_message"`
 	URL                  string                       `json:"url"`
 	Links                participantConversationLinks `json:"links"`
 }
@@ -146,7 +148,13 @@ type userConversationBody struct {
 func (c *call) userConversationBody(row projections.UserConversation) userConversationBody {
 	in, p := row.Conversation, row.Participant
 	conversation := c.base() + "/Conversations/" + in.Sid
+	var last *messageBody
+	if row.LastMessage != nil {
+		body := c.messageBody(*row.LastMessage)
+		last = &body
+	}
 	return userConversationBody{
+		LastActivity: stamp(in.LastActivityAt), LastMessage: last,
 		AccountSid: in.AccountSid, ChatServiceSid: in.ChatServiceSid, ConversationSid: in.Sid,
 		UnreadMessagesCount: row.UnreadMessagesCount, LastReadMessageIndex: p.LastReadMessageIndex,
 		ParticipantSid: p.Sid, UserSid: row.UserSid, FriendlyName: maybe(in.FriendlyName), UniqueName: maybe(in.UniqueName),
@@ -188,7 +196,7 @@ func listUserConversations(c *call) error {
 	if err := c.fresh(c.place.Service); err != nil {
 		return err
 	}
-	list, err := c.Models.UserConversations(c.r.Context(), c.place.Service, sid, p.Page)
+	list, err := c.Models.UserConversations(c.r.Context(), c.place.Service, sid, c.values.str("Order") != "", p.Page)
 	if err != nil {
 		return err
 	}

@@ -68,6 +68,10 @@ func (s *stream) readerOf(name string) error {
 		}
 	}
 	r, ok := decodeReader(content)
+	if s.name == Commands && s.unsure && !missing {
+		s.found("%s: nothing tells whether the state of its consumer %s is right; it begins anew", s.name, name)
+		return s.drop(path)
+	}
 	if missing || ok && (s.name != Commands || r.DeliveredStream <= s.last()) {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package salvage
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"os"
@@ -15,15 +16,11 @@ func (s *stream) lost() (lost []Span) {
 		return nil
 	}
 	from := s.handled()
-	type place struct {
-		sequence uint64
-		deleted  bool
-	}
 	var places []place
 	for _, b := range s.blocks {
-		for _, r := range b.whole {
-			if r.sequence > from {
-				places = append(places, place{r.sequence, r.kind != message})
+		for _, p := range b.places {
+			if p.sequence > from {
+				places = append(places, p)
 			}
 		}
 	}
@@ -52,7 +49,7 @@ func (s *stream) handled() uint64 {
 		if r, known = s.note.Readers[Reader]; known {
 			floor = r.FloorStream
 		}
-	} else if r, ok := s.reader(Reader); ok {
+	} else if r, ok := s.reader(Reader); ok && !s.unsure {
 		floor, known = r.FloorStream, true
 	}
 	if s.index != nil && s.index.first > 0 {
@@ -63,9 +60,9 @@ func (s *stream) handled() uint64 {
 	}
 	first := uint64(0)
 	for _, b := range s.blocks {
-		for _, r := range b.whole {
-			if r.kind == message && (first == 0 || r.sequence < first) {
-				first = r.sequence
+		for _, p := range b.places {
+			if !p.deleted && (first == 0 || p.sequence < first) {
+				first = p.sequence
 			}
 		}
 	}
@@ -78,9 +75,7 @@ func (s *stream) rewrite(lost []Span) error {
 	kept := uint64(0) // the highest sequence that the broker will see
 	for _, b := range s.blocks {
 		changed = changed || b.changed
-		for _, r := range b.whole {
-			kept = max(kept, r.sequence)
-		}
+		kept = max(kept, b.last)
 	}
 	endLost := s.name == Commands && s.index == nil && kept < s.last()
 	if !changed && !endLost {
@@ -112,14 +107,7 @@ func (s *stream) rewriteBlock(b *block) error {
 			return err
 		}
 	}
-	content := make([]byte, 0, b.size)
-	for _, r := range b.whole {
-		content = append(content, r.raw...)
-	}
-	if len(b.bad) == 0 && len(content) > 0 {
-		s.found("%s: lengths in %s are damaged; they are set right", s.name, filepath.Base(b.path))
-	}
-	return replace(b.path, content)
+	return replace(b.path, bytes.Join(b.content, nil))
 }
 
 // addBounds adds a block from which the broker, and the next run, learn that sequences up

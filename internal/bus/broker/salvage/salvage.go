@@ -74,6 +74,7 @@ func Mend(dir string) (*Report, error) {
 type work struct {
 	dir, aside string
 	note       *Note // nil: none that can be believed
+	unsure     bool  // there was one, and it is damaged
 	report     *Report
 }
 
@@ -84,6 +85,7 @@ func (w *work) readNote() error {
 		return err
 	}
 	if damaged {
+		w.unsure = true
 		w.found("%s is damaged; what it said is done without", noteFile)
 		return w.drop(filepath.Join(w.dir, noteFile))
 	}

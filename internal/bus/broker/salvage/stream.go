@@ -1,7 +1,9 @@
 package salvage
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,14 +14,22 @@ import (
 	"strings"
 )
 
-// block is one file of messages.
+// block is one file of messages, of which only that is kept which is needed.
 type block struct {
 	path    string
 	index   int
-	size    int
-	whole   []record
-	bad     []damage
-	changed bool // a record was mended or left out
+	bad     int      // bytes that are in no whole record
+	damages int      // places that they are in
+	last    uint64   // the highest sequence
+	places  []place  // of the commands
+	changed bool     // a record was mended or left out
+	content [][]byte // what is to be in the file, if it changed
+}
+
+// place is a sequence that a record has.
+type place struct {
+	sequence uint64
+	deleted  bool
 }
 
 // stream is a stream's folder under examination.
@@ -28,7 +38,7 @@ type stream struct {
 	path, name string
 	blocks     []*block
 	index      *index // nil: none that can be believed
-	indexBad   bool
+	damaged    bool   // a block was, so far
 }
 
 func (w *work) stream(path string) error {
@@ -42,7 +52,6 @@ func (w *work) stream(path string) error {
 	if err := s.read(); err != nil {
 		return err
 	}
-	s.leaveOut()
 	if err := s.readers(); err != nil {
 		return err
 	}
@@ -101,38 +110,77 @@ func (s *stream) readBlock(b *block, last bool) error {
 	if err != nil {
 		return err
 	}
-	b.size = len(content)
-	b.whole, b.bad = walk(content, sum)
-	for i := range b.whole {
-		if s.name == Commands {
-			b.whole[i].mendSubject()
-		}
-		b.changed = b.changed || b.whole[i].mended
+	whole, bad := walk(content, sum)
+	if n := len(bad); n > 0 && last && !s.clean() && isTorn(content[bad[n-1].from:], nextOf(whole)) {
+		bad = bad[:n-1] // the broker cuts it off
 	}
-	if n := len(b.bad); n > 0 && last && !s.clean() && isTorn(content[b.bad[n-1].from:]) {
-		b.bad = b.bad[:n-1] // the broker cuts it off
+	if len(bad) > 0 {
+		s.found("%s: %d places in %s are damaged, the first at byte %d", s.name, len(bad), filepath.Base(b.path), bad[0].from)
 	}
+	b.note(s.name, whole, bad)
+	s.choose(b, whole, bad)
 	return nil
+}
+
+// note keeps what is needed of the records.
+func (b *block) note(stream string, whole []record, bad []damage) {
+	for _, d := range bad {
+		b.bad += d.to - d.from
+		b.damages++
+	}
+	for i := range whole {
+		r := &whole[i]
+		b.last = max(b.last, r.sequence)
+		if stream != Commands {
+			continue
+		}
+		r.mendSubject()
+		b.places = append(b.places, place{r.sequence, r.kind != message})
+	}
+}
+
+// choose decides what stays of a block that is damaged: all that is whole; of the events
+// what is in front of the damage, because the rest is published again, in its order.
+func (s *stream) choose(b *block, whole []record, bad []damage) {
+	b.changed = len(bad) > 0 || slices.ContainsFunc(whole, func(r record) bool { return r.mended })
+	if s.name == Events {
+		if s.damaged {
+			b.changed, whole = true, nil
+		} else if len(bad) > 0 {
+			whole = before(whole, bad[0])
+		}
+	}
+	s.damaged = s.damaged || len(bad) > 0
+	if !b.changed {
+		return
+	}
+	if len(bad) == 0 && len(whole) > 0 {
+		s.found("%s: lengths in %s are damaged; they are set right", s.name, filepath.Base(b.path))
+	}
+	for _, r := range whole {
+		b.content = append(b.content, bytes.Clone(r.raw))
+	}
 }
 
 func (w *work) clean() bool { return w.note != nil && w.note.Clean }
 
-// isTorn recognises the beginning of a record, or room that was never written to.
-func isTorn(b []byte) bool {
-	if len(b) < smallest {
-		return true
+// nextOf is the sequence that comes behind the records.
+func nextOf(whole []record) (next uint64) {
+	for _, r := range whole {
+		next = max(next, r.sequence)
 	}
-	for _, c := range b {
-		if c != 0 {
-			return beginsRecord(b)
-		}
-	}
-	return true
+	return next + 1
 }
 
-func beginsRecord(b []byte) bool {
-	size := int(uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3]&0x7f)<<24)
-	return size > len(b) && size <= largest
+// isTorn recognises the beginning of the next record, or room that was never written to:
+// what a power cut leaves of a write that was not acknowledged.
+func isTorn(b []byte, next uint64) bool {
+	if len(b) < headSize || len(bytes.Trim(b, "\x00")) == 0 {
+		return true
+	}
+	size := int(binary.LittleEndian.Uint32(b) &^ hasHeader)
+	sequence := binary.LittleEndian.Uint64(b[4:])
+	return size > len(b) && size <= largest && (sequence == next || sequence&tombstone != 0)
 }
 
 func (s *stream) readIndex() error {
@@ -152,26 +200,6 @@ func (s *stream) readIndex() error {
 	return s.drop(path)
 }
 
-// leaveOut notes what is damaged. Of the events everything behind it goes, too, and is
-// published again: in their order.
-func (s *stream) leaveOut() {
-	damaged := false
-	for _, b := range s.blocks {
-		if damaged && s.name == Events {
-			b.whole, b.changed = nil, true
-			continue
-		}
-		if len(b.bad) == 0 {
-			continue
-		}
-		damaged, b.changed = true, true
-		s.found("%s: %d places in %s are damaged, the first at byte %d", s.name, len(b.bad), filepath.Base(b.path), b.bad[0].from)
-		if s.name == Events {
-			b.whole = before(b.whole, b.bad[0])
-		}
-	}
-}
-
 // before returns the records in front of a damage.
 func before(whole []record, d damage) []record {
 	at := 0
@@ -187,9 +215,7 @@ func before(whole []record, d damage) []record {
 // last is the highest sequence that is known to have been given.
 func (s *stream) last() (last uint64) {
 	for _, b := range s.blocks {
-		for _, r := range b.whole {
-			last = max(last, r.sequence)
-		}
+		last = max(last, b.last)
 	}
 	if s.index != nil {
 		last = max(last, s.index.last)
@@ -204,9 +230,7 @@ func (s *stream) last() (last uint64) {
 func (s *stream) beyond() uint64 {
 	beyond := s.last() + 1
 	for _, b := range s.blocks {
-		for _, d := range b.bad {
-			beyond += uint64((d.to-d.from)/smallest) + 1
-		}
+		beyond += uint64(b.bad/smallest + b.damages)
 	}
 	if !s.clean() {
 		const unnoted = 10_000 // between two notes
