@@ -39,6 +39,7 @@ type EventOptions struct {
 	SaveEvery  time.Duration // how often the checkpoint is saved; default 1 s
 	Window     int           // events in flight; default 512
 	Pause      time.Duration // after something failed; default 1 s
+	LookEvery  time.Duration // how often it is looked whether somebody deleted the stream; default 5 s
 	Gather     time.Duration // news gathers for this long, so that a busy log is read in larger steps; default 5 ms
 	Rewind     Rewind        // nil: never
 	Logger     *slog.Logger  // nil: discard
@@ -74,6 +75,7 @@ func NewEventPublisher(nc *nats.Conn, log store.LogReader, o *EventOptions) (*Ev
 	opts.Pause = cmp.Or(opts.Pause, time.Second)
 	opts.Gather = cmp.Or(opts.Gather, 5*time.Millisecond)
 	opts.SaveEvery = cmp.Or(opts.SaveEvery, time.Second)
+	opts.LookEvery = cmp.Or(opts.LookEvery, 5*time.Second)
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -127,8 +129,12 @@ func (p *EventPublisher) follow(ctx context.Context) error {
 			return err
 		}
 		p.opts.Logger.Warn("events are not published for now", "err", err)
+		pause := p.opts.Pause
+		if errors.Is(err, errEventsGone) {
+			pause = max(pause, deletionTakes)
+		}
 		select {
-		case <-time.After(p.opts.Pause):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return nil
 		}
@@ -147,6 +153,10 @@ func (p *EventPublisher) publish(ctx context.Context) error {
 	}
 	begun := mark // readers keep the pointer
 	p.mark.Store(&begun)
+	return p.watched(ctx, stream.CachedInfo(), func(ctx context.Context) error { return p.publishFrom(ctx, mark) })
+}
+
+func (p *EventPublisher) publishFrom(ctx context.Context, mark Mark) error {
 	for batch, err := range store.Subscribe(ctx, p.log, mark.Position, p.opts.Filter) {
 		if err != nil {
 			return err

@@ -93,10 +93,11 @@ func (b *Bus) keepLetters(ctx context.Context) error {
 	return nil
 }
 
-// lastSweep leaves no handled command behind: should the consumer be deleted until the
-// next start, nobody would know that it was handled.
+// lastSweep leaves no handled command behind on a broker that goes on without this
+// process: should the consumer be deleted until the next start, nobody would know that it
+// was handled.
 func (b *Bus) lastSweep(ctx context.Context) {
-	if b.nc.IsClosed() {
+	if b.opts.Share == nil || b.nc.IsClosed() {
 		return
 	}
 	if err := b.forgetHandled(ctx); err != nil {

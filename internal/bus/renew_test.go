@@ -125,26 +125,50 @@ func TestACommandIsDoneOnceThoughTheConsumerIsDeleted(t *testing.T) {
 	require.Zero(t, losses(t, registry, "stream"))
 }
 
-// A consumer that is deleted while no server runs takes what it knew with it; handled
-// commands are gone from the stream by then.
+// On a broker of others a consumer may be deleted while no server runs, and takes what it
+// knew with it; handled commands are gone from the stream by then.
 func TestACommandIsNotRepeatedThoughTheConsumerIsDeletedBetweenStarts(t *testing.T) {
-	nc := connect(t, startBroker(t, t.TempDir()))
-	js, err := jetstream.New(nc)
+	server := startBroker(t, t.TempDir())
+	js, err := jetstream.New(connect(t, server))
 	require.NoError(t, err)
 	y := &tally{done: map[string][]int{}}
-	stop := startBus(t, connectAgain(t, nc), y.execute, nil)
+	first := startNode(t, server, "one", y.execute)
 	for i := range 50 {
 		_, err := js.PublishMsg(t.Context(), numberedMsg("CH1", i))
 		require.NoError(t, err)
 	}
 	require.Eventually(t, func() bool { return y.count() == 50 }, soon, time.Millisecond)
-	stop()
+	first.stop()
 	deleteConsumers(t, js)
 	_, err = js.PublishMsg(t.Context(), numberedMsg("CH1", 50))
 	require.NoError(t, err)
-	startBus(t, connectAgain(t, nc), y.execute, nil)
+	startNode(t, server, "two", y.execute)
 	require.Eventually(t, func() bool { return y.count() >= 51 }, soon, time.Millisecond)
 	require.Equal(t, 51, y.count())
+}
+
+// Several processes share a broker: whoever reads the partition whose consumer was deleted
+// goes on where it was.
+func TestACommandIsDoneOnceThoughTheConsumerOfItsPartitionIsDeleted(t *testing.T) {
+	server := startBroker(t, t.TempDir())
+	js, err := jetstream.New(connect(t, server))
+	require.NoError(t, err)
+	y := &tally{done: map[string][]int{}}
+	startNode(t, server, "one", y.execute)
+	for round := range 3 {
+		for i := range 10 {
+			_, err := js.PublishMsg(t.Context(), numberedMsg("CH1", 10*round+i))
+			require.NoError(t, err)
+		}
+		require.Eventually(t, func() bool { return y.count() >= 10*(round+1) }, 3*soon, time.Millisecond)
+		deleteConsumers(t, js)
+	}
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	for i, n := range y.done["CH1"] {
+		require.Equal(t, i, n, "%v", y.done["CH1"])
+	}
+	require.Equal(t, 30, y.n)
 }
 
 func TestADeletedStreamOfCommandsIsMadeAnew(t *testing.T) {

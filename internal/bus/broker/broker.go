@@ -24,6 +24,9 @@ import (
 	"github.com/parley-engine/parley/internal/bus/access"
 )
 
+// maxSubscriptions bounds those of one connection.
+const maxSubscriptions = 1 << 16
+
 // DefaultMaxPayload bounds one message on the wire, headers included, in bytes.
 const DefaultMaxPayload = 1 << 20
 
@@ -308,6 +311,7 @@ func serverOptions(dir, host string, port int, o Options) *server.Options {
 		SyncInterval:      o.SyncInterval,
 		MaxPayload:        int32(o.MaxPayload),
 		JetStreamMaxStore: o.MaxStore,
+		MaxSubs:           maxSubscriptions,
 		MaxPending:        o.MaxPending,
 		WriteDeadline:     o.WriteDeadline,
 		NoSigs:            true,

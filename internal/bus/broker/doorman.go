@@ -72,9 +72,15 @@ func (d *doorman) Check(c server.ClientAuthentication) bool {
 		return false
 	}
 	p.clients[c.GetID()] = struct{}{}
-	c.RegisterUser(p.user)
+	c.RegisterUser(nobody)
+	c.RegisterUser(p.user) // should that fail, which it does not say, the client stays nobody
 	return true
 }
+
+// nobody may do nothing, in the account in which all clients begin: Parley's own.
+var nobody = &server.User{Username: "nobody", Permissions: &server.Permissions{
+	Publish: &server.SubjectPermission{Deny: []string{">"}}, Subscribe: &server.SubjectPermission{Deny: []string{">"}},
+}}
 
 // owns recognises who may do everything because the whole folder is his.
 func (d *doorman) owns(presented string) bool {
