@@ -94,7 +94,7 @@ func Start(dir string, o *Options) (*Server, error) {
 		return nil, err
 	}
 	return &Server{nats: ns, token: opts.Token, unlock: unlock, failed: complaints.broken,
-		keeper: startKeeper(dir, ns, opts.Logger), guard: startGuard(ns, opts)}, nil
+		keeper: startKeeper(dir, ns, opts.Logger, complaints.fail), guard: startGuard(ns, opts)}, nil
 }
 
 // URL is where clients connect: nats://127.0.0.1:4222.
