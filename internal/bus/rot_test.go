@@ -28,6 +28,7 @@ import (
 func TestTheBrokerKnowsTheStreamsByTheirNames(t *testing.T) {
 	require.Equal(t, bus.StreamCommands, salvage.Commands)
 	require.Equal(t, bus.StreamEvents, salvage.Events)
+	require.Equal(t, bus.StreamDead, salvage.Dead)
 	require.Equal(t, "parley-"+strings.NewReplacer(".", "_", ">", "all").Replace(bus.SubjectSend), salvage.Reader)
 }
 

@@ -14,6 +14,7 @@ import (
 const (
 	Commands = "PARLEY_COMMANDS"            // the stream whose messages must not be lost
 	Reader   = "parley-parley_commands_all" // its consumer
+	Dead     = "PARLEY_DEAD"                // that of the dead letters
 	Events   = "PARLEY_EVENTS"              // the stream that is published again from the log
 )
 

@@ -127,7 +127,11 @@ func (s *stream) readBlock(b *block, last bool) error {
 		bad = bad[:n-1] // the broker cuts it off
 	}
 	if len(bad) > 0 {
-		s.found("%s: %d places in %s are damaged, the first at byte %d", s.name, len(bad), filepath.Base(b.path), bad[0].from)
+		also := ""
+		if s.name == Dead {
+			also = "; dead letters that were there are lost"
+		}
+		s.found("%s: %d places in %s are damaged, the first at byte %d%s", s.name, len(bad), filepath.Base(b.path), bad[0].from, also)
 	}
 	s.remember(b, whole, bad)
 	s.choose(b, whole, bad)
