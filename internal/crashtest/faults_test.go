@@ -37,6 +37,9 @@ func (c *crash) hurt(n int) {
 			}
 		}
 	}
+	if len(paths) == 0 {
+		return // a restored folder has none
+	}
 	path := paths[c.random.IntN(len(paths))]
 	content, err := os.ReadFile(path)
 	require.NoError(c.t, err)

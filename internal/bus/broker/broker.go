@@ -114,7 +114,7 @@ func (s *Server) start(dir string, o Options) (err error) {
 	if s.nats, err = launch(dir, o, s.doorman, complaints); err != nil {
 		return err
 	}
-	s.keeper, s.guard = startKeeper(dir, s.nats, o.Logger), startGuard(s.nats, o)
+	s.keeper, s.guard = startKeeper(dir, s.nats, o.Logger, complaints.fail), startGuard(s.nats, o)
 	if s.doorman == nil {
 		return nil
 	}

@@ -37,12 +37,13 @@ type keeper struct {
 	nats  *server.Server
 	log   *slog.Logger
 	last  salvage.Progress
+	fell  func(error) // told when the stream lost its end
 	end   chan struct{}
 	ended chan struct{}
 }
 
-func startKeeper(dir string, ns *server.Server, log *slog.Logger) *keeper {
-	k := &keeper{dir: dir, nats: ns, log: log, end: make(chan struct{}), ended: make(chan struct{})}
+func startKeeper(dir string, ns *server.Server, log *slog.Logger, fell func(error)) *keeper {
+	k := &keeper{dir: dir, nats: ns, log: log, fell: fell, end: make(chan struct{}), ended: make(chan struct{})}
 	go k.run()
 	return k
 }
@@ -80,11 +81,26 @@ func (k *keeper) keep() error {
 	if !there || now.Created.Equal(k.last.Created) && now.Last == k.last.Last && maps.Equal(now.Readers, k.last.Readers) {
 		return nil
 	}
+	k.compare(&now)
 	if err := salvage.Keep(k.dir, now); err != nil {
 		return err
 	}
 	k.last = now
 	return nil
+}
+
+// compare finds a stream that ends before what it had given, which the broker makes of
+// damage that it comes upon. The note keeps that until a start has made it good.
+func (k *keeper) compare(now *salvage.Progress) {
+	if k.last.Fell = k.last.Fell && now.Created.Equal(k.last.Created); k.last.Fell {
+		now.Fell = true
+		return
+	}
+	if !now.Created.Equal(k.last.Created) || now.Last >= k.last.Last {
+		return
+	}
+	k.fell(fmt.Errorf("the stream %s lost its end, from %d to %d: its files are damaged; the next start makes good what can be made good", salvage.Commands, k.last.Last, now.Last))
+	now.Fell, now.Last, now.At = true, k.last.Last, k.last.At
 }
 
 // progress asks the server, in the process; false: there is no stream of commands.
@@ -104,7 +120,7 @@ func progress(ns *server.Server) (p salvage.Progress, there bool) {
 }
 
 func progressOf(stream *server.StreamDetail) salvage.Progress {
-	p := salvage.Progress{Created: stream.Created, Last: stream.State.LastSeq, Readers: map[string]salvage.Floor{}}
+	p := salvage.Progress{Created: stream.Created, Last: stream.State.LastSeq, At: stream.State.LastTime, Readers: map[string]salvage.Floor{}}
 	for _, c := range stream.Consumer {
 		p.Readers[c.Name] = salvage.Floor{Consumer: c.AckFloor.Consumer, Stream: c.AckFloor.Stream}
 	}
