@@ -2,10 +2,10 @@ package esdbwire
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -188,79 +188,95 @@ func (s *service) readAll(ctx context.Context, q *query, a *answer) error {
 }
 
 func (s *service) all(ctx context.Context, q *query) iter.Seq2[events.Recorded, error] {
-	if q.direction == store.Forwards {
-		return s.log.ReadAll(ctx, before(q.position), asKept)
-	}
-	return s.backwards(ctx, q.position, max(q.count, smallestWindow))
-}
-
-// before is the place from which a reader behind it sees the event at p.
-func before(p events.Position) events.Position {
-	if p.IsZero() {
-		return p
-	}
-	return events.At(p.Commit - 1)
-}
-
-// Windows of a backward read, in positions.
-const (
-	smallestWindow = 64
-	largestWindow  = 4096
-)
-
-// backwards yields the events before a position, the last first. The log reads
-// forwards only, so it goes back by windows: each is read once, and kept for the
-// moment in which it is turned round.
-func (s *service) backwards(ctx context.Context, end events.Position, first uint64) iter.Seq2[events.Recorded, error] {
 	return func(yield func(events.Recorded, error) bool) {
-		head, err := s.log.Head(ctx)
-		if err != nil {
+		at, err := s.place(ctx, q)
+		switch {
+		case err != nil:
 			yield(events.Recorded{}, err)
-			return
+		case q.direction == store.Backwards && !q.atEnd:
+			behind(at, s.log.ReadFrom(ctx, at, store.Backwards, asKept))(yield)
+		case q.direction == store.Backwards:
+			s.log.ReadFrom(ctx, at, store.Backwards, asKept)(yield)
+		case !q.atEnd:
+			s.log.ReadFrom(ctx, at, store.Forwards, asKept)(yield)
 		}
-		to := min(end.Commit, head.Commit+1) // exclusive
-		for size := min(first, largestWindow); to > 1; size = min(2*size, largestWindow) {
-			from := to - 1 - min(to-1, size)
-			window, err := s.window(ctx, from, to)
-			if err != nil {
-				yield(events.Recorded{}, err)
+	}
+}
+
+// behind leaves out the event at a position.
+func behind(at events.Position, sequence iter.Seq2[events.Recorded, error]) iter.Seq2[events.Recorded, error] {
+	return func(yield func(events.Recorded, error) bool) {
+		for e, err := range sequence {
+			if (err != nil || e.Position != at) && !yield(e, err) {
 				return
 			}
-			for _, e := range slices.Backward(window) {
-				if !yield(e, nil) {
-					return
-				}
-			}
-			to = from + 1
 		}
 	}
 }
 
-// window returns the events behind from and before to.
-func (s *service) window(ctx context.Context, from, to uint64) (window []events.Recorded, err error) {
-	for e, err := range s.log.ReadAll(ctx, events.At(from), asKept) {
-		if err != nil {
-			return nil, err
-		}
-		if e.Position.Commit >= to {
-			break
-		}
-		window = append(window, e)
+// place is the position of the event at which a query begins, zero for the beginning. As
+// in EventStoreDB that is a position it gave, (P, P), or the place before it, (P, P-1),
+// and nothing else; a place behind the end is the end for whoever reads forwards.
+func (d *database) place(ctx context.Context, q *query) (events.Position, error) {
+	head, err := d.log.Head(ctx)
+	switch {
+	case err != nil || q.atEnd:
+		return head, err
+	case q.position.IsZero():
+		return q.position, nil
+	case q.position.Compare(head) > 0 && q.direction == store.Forwards:
+		q.atEnd = true
+		return head, nil
 	}
-	return window, nil
+	there, err := d.hasEvent(ctx, q.position)
+	if there || err != nil {
+		return q.position, err
+	}
+	at := events.Position{Commit: q.position.Commit, Prepare: q.position.Commit}
+	if q.position == (events.Position{Commit: at.Commit, Prepare: at.Commit - 1}) {
+		there, err = d.hasEvent(ctx, at)
+	}
+	switch {
+	case err == nil && !there:
+		err = errNoPlace
+	case err == nil && q.direction == store.Backwards:
+		return d.former(ctx, at)
+	}
+	return at, err
+}
+
+// hasEvent reports whether a position is an event's.
+func (d *database) hasEvent(ctx context.Context, at events.Position) (bool, error) {
+	for _, err := range d.log.ReadFrom(ctx, at, store.Forwards, asKept) {
+		if errors.Is(err, store.ErrNoEvent) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	return false, nil
+}
+
+// former is the position of the event before the one at a position, zero for the first.
+func (d *database) former(ctx context.Context, at events.Position) (events.Position, error) {
+	for e, err := range behind(at, d.log.ReadFrom(ctx, at, store.Backwards, asKept)) {
+		if errors.Is(err, store.ErrNoEvent) {
+			err = errNoPlace
+		}
+		return e.Position, err
+	}
+	return events.Position{}, nil
 }
 
 // followAll confirms, and sends everything behind a position for ever.
 func (s *service) followAll(ctx context.Context, q *query, a *answer) error {
-	head, err := s.log.Head(ctx)
+	after, err := s.place(ctx, q)
+	if errors.Is(err, errNoPlace) {
+		return errNoStart
+	}
 	if err != nil {
 		return err
 	}
-	after := q.position
-	if q.atEnd {
-		after = head
-	}
-	f := &follower{answer: a, query: q, live: after.Compare(head) >= 0}
+	f := &follower{answer: a, query: q, live: q.atEnd}
 	if err := f.begin(); err != nil {
 		return err
 	}
