@@ -2,9 +2,11 @@ package domain
 
 import (
 	"cmp"
+	"errors"
 	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/parley-engine/parley/events"
@@ -41,17 +43,42 @@ func CheckWebhookEvents(names []string, field string) error {
 }
 
 // CheckURL refuses what is not an absolute http or https URL (50054) of at most
-// MaxURL bytes (50372). An empty text is not judged.
+// MaxURL bytes (50372). An empty text is not judged. Letters of any script are welcome in
+// host, path and query; user and password have them percent-encoded.
 func CheckURL(text, field string) error {
+	invalid := func(reason string, args ...any) error {
+		return Refuse(InvalidArgument, "url_invalid", field, 50054, "The URL "+reason, args...)
+	}
 	switch u, err := url.Parse(text); {
 	case text == "":
 		return nil
 	case len(text) > MaxURL:
 		return Refuse(InvalidArgument, "url_too_long", field, 50372, "The URL is longer than %d bytes", MaxURL)
-	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
-		return Refuse(InvalidArgument, "url_invalid", field, 50054, "The URL is not an absolute http or https URL")
+	case err != nil:
+		return invalid("cannot be read: %s", whyUnread(err))
+	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
+		return invalid("is not an absolute http or https URL")
+	case !soundPort(u.Port()):
+		return invalid("has port %.40s, and ports are 1 to 65535", u.Port())
 	}
 	return nil
+}
+
+// whyUnread is the reason without the URL, which may have a password in it.
+func whyUnread(err error) string {
+	var named *url.Error
+	if errors.As(err, &named) {
+		err = named.Err
+	}
+	if strings.Contains(err.Error(), "userinfo") {
+		return "user and password must be percent-encoded"
+	}
+	return strings.TrimPrefix(err.Error(), "net/url: ")
+}
+
+func soundPort(port string) bool {
+	number, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && number > 0
 }
 
 // WebhookPatch changes what is given of an account's or service's webhook

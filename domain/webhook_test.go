@@ -36,6 +36,11 @@ func TestCheckURL(t *testing.T) {
 		{"not a URL", "http://[", "url_invalid", 50054},
 		{"a line end", "http://example.org/\n", "url_invalid", 50054},
 		{"a blank", " ", "url_invalid", 50054},
+		{"port 0", "http://example.org:0/", "url_invalid", 50054},
+		{"a port over the last", "http://example.org:65536/", "url_invalid", 50054},
+		{"a user that is not encoded", "http://usür:pass@example.org/", "url_invalid", 50054},
+		{"letters of any script", "https://bücher.example/退会?who=Müller", "", 0},
+		{"an encoded password", "https://us%C3%BCr:p%40ss@example.org/", "", 0},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			requireRefused(t, domain.CheckURL(r.url, "url"), r.code, "url", r.twilio)
@@ -131,4 +136,10 @@ func TestSameWebhooksLooksAtEveryField(t *testing.T) {
 		change(&other)
 		require.False(t, domain.SameWebhooks(full, other), name)
 	}
+}
+
+func TestTheReasonAgainstAURLNamesNoPassword(t *testing.T) {
+	err := domain.CheckURL("http://user:se cret@example.org/%zz", "url")
+	require.ErrorContains(t, err, "The URL cannot be read")
+	require.NotContains(t, err.Error(), "cret")
 }

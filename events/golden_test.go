@@ -246,6 +246,7 @@ var sampleTexts = map[string]string{
 	"template": "${PARTICIPANT}: ${MESSAGE}", "sound": "ping", "address_configuration": sidOf("IG"), "country": "DE",
 	"webhook_url": "https://example.com/auto", "webhook_method": "post", "webhook_filters": "onMessageAdded",
 	"studio_flow": sidOf("FW"), "pre_webhook_url": "https://example.com/pre", "post_webhook_url": "https://example.com/post",
+	"log_end": "1815", "seen": "1842", "seen_by": "read/main-v3-g2.db", "operator": "ada@db1", "rescued": "rescued-20261201T120000Z.jsonl",
 	"data": `{"order":1815}`, "metadata": `{"$correlationId":"ticket-1"}`,
 	"media_sid": sidOf("ME"), "sha256": strings.Repeat("9a", 32),
 	"ref": sidOf("US"), "reservation": "reservation-identity:" + strings.Repeat("0b", 32), "taker": "user-" + sidOf("US"),

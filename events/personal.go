@@ -20,6 +20,7 @@ var personal = map[string][]string{
 	MessageAuthorChanged{}.EventType():            {"author"},
 	MessageSubjectChanged{}.EventType():           {"subject"},
 	AccountCreated{}.EventType():                  {"friendly_name"},
+	LogLossAccepted{}.EventType():                 {"operator", "operator_reason"},
 	MessagingServiceAdded{}.EventType():           {"friendly_name"},
 	ServiceCreated{}.EventType():                  {"friendly_name"},
 	UserCreated{}.EventType():                     {"identity", "friendly_name", "attributes"},

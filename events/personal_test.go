@@ -15,7 +15,7 @@ import (
 var personalNames = []string{
 	"friendly_name", "unique_name", "attributes", "email", "created_by", "identity", "binding",
 	"author", "body", "media", "subject", "content_variables", "address", "proxy_address", "projected_address",
-	"endpoint", "filename", "operator_reason",
+	"endpoint", "filename", "operator", "operator_reason",
 }
 
 func TestEveryPersonalFieldExistsAndNoneIsLeftOut(t *testing.T) {

@@ -63,6 +63,7 @@ var vocabulary = mustRegistry(
 	define[MessagingServiceAdded](),
 	define[AccountAuthTokenSet](),
 	define[AccountWebhooksConfigured](),
+	define[LogLossAccepted](),
 	define[ServiceCreated](),
 	define[ServiceConfigured](),
 	define[ServiceRemoved](),

@@ -30,6 +30,19 @@ type MessagingServiceAdded struct {
 	At               time.Time `json:"at"`
 }
 
+// LogLossAccepted says that an operator went on with a log that had lost its end: events
+// that were acknowledged, and that somebody had seen, are in it no more. Nothing in this
+// log is told by it but that.
+type LogLossAccepted struct {
+	LogEnd         string    `json:"log_end"`            // position of the last event that was left, as text; 0: none was
+	Seen           string    `json:"seen"`               // position of the last event that had been seen
+	SeenBy         []string  `json:"seen_by"`            // who had seen more than the log has
+	Operator       string    `json:"operator,omitempty"` // user and host, as in ada@db1
+	OperatorReason string    `json:"operator_reason"`
+	Rescued        string    `json:"rescued,omitempty"` // file with the rows that only read models still had; empty: there were none
+	At             time.Time `json:"at"`
+}
+
 // ServiceCreated begins a conversation service.
 type ServiceCreated struct {
 	Service      string    `json:"service"`
@@ -141,6 +154,9 @@ func (AccountConfigured) EventType() string { return "account.configured.v1" }
 
 // EventType returns the stored name.
 func (MessagingServiceAdded) EventType() string { return "account.messaging-service-added.v1" }
+
+// EventType returns the stored name.
+func (LogLossAccepted) EventType() string { return "account.log-loss-accepted.v1" }
 
 // EventType returns the stored name.
 func (ServiceCreated) EventType() string { return "service.created.v1" }

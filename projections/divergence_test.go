@@ -21,8 +21,16 @@ type wrongLog struct {
 }
 
 func (l *wrongLog) ReadAll(ctx context.Context, after events.Position, filter store.Filter) iter.Seq2[events.Recorded, error] {
+	return l.wrong(l.LogReader.ReadAll(ctx, after, filter))
+}
+
+func (l *wrongLog) ReadFrom(ctx context.Context, from events.Position, direction store.Direction, filter store.Filter) iter.Seq2[events.Recorded, error] {
+	return l.wrong(l.LogReader.ReadFrom(ctx, from, direction, filter))
+}
+
+func (l *wrongLog) wrong(sequence iter.Seq2[events.Recorded, error]) iter.Seq2[events.Recorded, error] {
 	return func(yield func(events.Recorded, error) bool) {
-		for e, err := range l.LogReader.ReadAll(ctx, after, filter) {
+		for e, err := range sequence {
 			if err == nil && l.mistake != nil {
 				l.mistake(&e)
 			}

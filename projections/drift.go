@@ -23,6 +23,10 @@ type Drift struct {
 	Conversation string          `json:"conversation"`
 	Position     events.Position `json:"position"` // both stand there
 	Rows         []RowDifference `json:"rows"`     // none: there is no drift
+
+	// Damage is what SQLite finds wrong with pages and indexes of the whole file; then
+	// there is no conversation.
+	Damage []string `json:"damage,omitempty"`
 }
 
 // conversationRows are the tables that a conversation's own events make, with how to
@@ -146,15 +150,24 @@ func differingPlaces(live, refolded map[place]rowValues) (list []RowDifference) 
 // Watch compares one conversation after another with what its events come to, one at
 // each interval, beginning somewhere and over and over again, until the context ends.
 // checked is told of each; those that cannot be compared are tried again in their turn.
+// Pages and indexes of the file are checked at first and then with every tenth, or more
+// seldom: for at most a hundredth of the time. checked is told of damage only.
 func (q *Queries) Watch(ctx context.Context, streams store.StreamReader, every time.Duration, checked func(*Drift, error)) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	after := rand.Int64() // wraps around at once unless it is below the highest
+	var next time.Time    // when the file is checked
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+		if began := time.Now(); began.After(next) {
+			if d, err := q.Integrity(ctx); ctx.Err() == nil && (err != nil || len(d.Damage) > 0) {
+				checked(d, err)
+			}
+			next = began.Add(max(100*time.Since(began), 10*every))
 		}
 		sid, id, err := q.nextConversation(ctx, after)
 		if err == nil && sid == "" {

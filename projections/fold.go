@@ -187,6 +187,8 @@ func (f *fold) change(r *events.Recorded, id string, e events.Event) error {
 	switch e.(type) {
 	case events.AccountConfigured, events.MessagingServiceAdded, events.AccountAuthTokenSet, events.AccountWebhooksConfigured:
 		return f.applyAccount(r, id, e)
+	case events.LogLossAccepted:
+		return f.lossAccepted(r, id)
 	case events.ServiceConfigured, events.ServiceWebhooksConfigured, events.ServiceNotificationsConfigured, events.ServiceRemoved:
 		return f.applyService(r, id, e)
 	case events.UserFriendlyNameChanged, events.UserAttributesChanged, events.UserRoleChanged, events.UserRemoved:

@@ -35,6 +35,18 @@ func (f *fold) applyAccount(r *events.Recorded, sid string, e events.Event) erro
 	return nil
 }
 
+// lossAccepted changes nothing but where the account's stream is. The account's own first
+// event may be among what was lost.
+func (f *fold) lossAccepted(r *events.Recorded, sid string) error {
+	row, err := f.accounts.get(sid)
+	if err != nil || row == nil {
+		return err
+	}
+	row.row.LastRevision, row.row.Position = r.Revision, r.Position
+	f.accounts.mark(row, plainChange)
+	return nil
+}
+
 // messagingServiceAdded: adding one that is known replaces it.
 func (f *fold) messagingServiceAdded(account string, e events.MessagingServiceAdded) error {
 	row, err := f.messagingServices.get(e.MessagingService)

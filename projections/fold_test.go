@@ -49,7 +49,7 @@ func given(t *testing.T, history ...events.Event) *projections.ReadModels {
 func streamOf(e events.Event) string {
 	switch e.(type) {
 	case events.AccountCreated, events.AccountConfigured, events.MessagingServiceAdded,
-		events.AccountAuthTokenSet, events.AccountWebhooksConfigured:
+		events.AccountAuthTokenSet, events.AccountWebhooksConfigured, events.LogLossAccepted:
 		return "account-" + account
 	case events.ServiceCreated, events.ServiceConfigured, events.ServiceRemoved,
 		events.ServiceWebhooksConfigured, events.ServiceNotificationsConfigured:

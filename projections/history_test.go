@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"log/slog"
 	"path/filepath"
@@ -139,8 +140,12 @@ func (u unreadable) ReadAll(context.Context, events.Position, store.Filter) iter
 	return func(yield func(events.Recorded, error) bool) { yield(events.Recorded{}, u.err) }
 }
 
+func (u unreadable) ReadFrom(ctx context.Context, from events.Position, _ store.Direction, filter store.Filter) iter.Seq2[events.Recorded, error] {
+	return u.ReadAll(ctx, from, filter)
+}
+
 // pairLog is a log whose positions are pairs, as KurrentDB's are: three events
-// share a first number.
+// share a first number. As it does, it refuses every number that is no event's.
 type pairLog struct{ log store.LogReader }
 
 func pair(p events.Position) events.Position {
@@ -160,13 +165,23 @@ func (l pairLog) Wait(ctx context.Context, after events.Position) (events.Positi
 }
 
 func (l pairLog) ReadAll(ctx context.Context, after events.Position, filter store.Filter) iter.Seq2[events.Recorded, error] {
+	if pair(single(after)) != after {
+		return unreadable{err: fmt.Errorf("no place in the log: %s", after)}.ReadAll(ctx, after, filter)
+	}
+	return pairs(l.log.ReadAll(ctx, single(after), filter))
+}
+
+func (l pairLog) ReadFrom(ctx context.Context, from events.Position, direction store.Direction, filter store.Filter) iter.Seq2[events.Recorded, error] {
+	if pair(single(from)) != from {
+		return unreadable{err: store.ErrNoEvent}.ReadAll(ctx, from, filter)
+	}
+	return pairs(l.log.ReadFrom(ctx, single(from), direction, filter))
+}
+
+func pairs(sequence iter.Seq2[events.Recorded, error]) iter.Seq2[events.Recorded, error] {
 	return func(yield func(events.Recorded, error) bool) {
-		for r, err := range l.log.ReadAll(ctx, events.Position{}, filter) {
-			r.Position = pair(r.Position)
-			if err == nil && r.Position.Compare(after) <= 0 {
-				continue
-			}
-			if !yield(r, err) {
+		for r, err := range sequence {
+			if r.Position = pair(r.Position); !yield(r, err) {
 				return
 			}
 		}

@@ -304,7 +304,7 @@ func (rm *ReadModels) release(ctx context.Context, stream, skip string) (done Re
 	if err != nil || len(parked) == 0 {
 		return done, err
 	}
-	log := rm.log.ReadAll(ctx, before(parked[0].position), store.Filter{StreamPrefixes: []string{stream}})
+	log := rm.log.ReadFrom(ctx, parked[0].position, store.Forwards, store.Filter{StreamPrefixes: []string{stream}})
 	if done, err = rm.live.releaseIn(stream, skip, parked, log); err != nil {
 		err = errors.Join(err, rm.live.close()) // its rows in memory are not to be trusted
 		rm.live = nil

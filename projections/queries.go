@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 
 	"zombiezen.com/go/sqlite"
@@ -38,6 +40,7 @@ type Queries struct {
 
 // source is the reading side of one file.
 type source struct {
+	path  string
 	pool  *sqlitex.Pool
 	users sync.WaitGroup // queries that run
 }
@@ -89,7 +92,7 @@ func openSource(path string, readers int) (*source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open read model: %w", err)
 	}
-	return &source{pool: pool}, nil
+	return &source{path: path, pool: pool}, nil
 }
 
 func openReader(path string) (*sqlite.Conn, error) {
@@ -226,15 +229,26 @@ func anyRow(conn *sqlite.Conn, tail string, args ...any) (bool, error) {
 	return n > 0, err
 }
 
-// one is query for a row that must exist.
-func one[R any](conn *sqlite.Conn, columns []column[R], missing *NotFoundError, tail string, args ...any) (R, error) {
-	rows, err := query(conn, columns, tail, args...)
-	if err == nil && len(rows) == 0 {
+// one is query for a row that must exist, of one table. An index finds it, and the row
+// itself is asked whether it is the one: a damaged index leads to another one's.
+func one[R any](conn *sqlite.Conn, columns []column[R], missing *NotFoundError, tail string, args ...any) (r R, err error) {
+	table, condition, _ := strings.Cut(strings.TrimPrefix(tail, "FROM "), " WHERE ")
+	found, right := false, false
+	err = sqlitex.Execute(conn, "SELECT "+names(columns)+", "+condition+" FROM "+table+" WHERE id = (SELECT id "+tail+" LIMIT 1)",
+		&sqlitex.ExecOptions{Args: append(slices.Clone(args), args...), ResultFunc: func(stmt *sqlite.Stmt) error {
+			found, right = true, stmt.ColumnBool(len(columns))
+			scanRow(stmt, columns, &r)
+			return nil
+		}})
+	switch {
+	case err == nil && !found:
 		err = missing
+	case err == nil && !right:
+		err = &DamagedError{Path: table, Reason: "its index leads to the row of another " + missing.Kind}
 	}
 	if err != nil {
 		var none R
 		return none, err
 	}
-	return rows[0], nil
+	return r, nil
 }

@@ -106,7 +106,7 @@ func addressConfiguration(conn *sqlite.Conn, account, ref string) (AddressConfig
 		return AddressConfiguration{}, err
 	}
 	return one(conn, addressConfigurationTable.columns, missing,
-		"FROM address_configuration WHERE account_sid = ? AND address = ? LIMIT 1", account, ref)
+		"FROM address_configuration WHERE account_sid = ? AND address = ?", account, ref)
 }
 
 // AddressConfigurationFilter selects address configurations. Account is

@@ -23,7 +23,7 @@ func conversation(conn *sqlite.Conn, service, ref string) (Conversation, error) 
 		return Conversation{}, err
 	}
 	return one(conn, conversationTable.columns, missing,
-		"FROM conversation WHERE chat_service_sid = ? AND unique_name = ? LIMIT 1", service, ref)
+		"FROM conversation WHERE chat_service_sid = ? AND unique_name = ?", service, ref)
 }
 
 // Conversation returns a conversation by SID or unique name. Unique names live
@@ -144,7 +144,7 @@ func participant(conn *sqlite.Conn, c Conversation, ref string) (Participant, er
 		"FROM participant WHERE conversation = ? AND sid = ?", c.id, ref)
 	if errors.Is(err, ErrNotFound) {
 		return one(conn, participantTable.columns, missing,
-			"FROM participant WHERE identity = ? AND chat_service_sid = ? AND conversation_sid = ? LIMIT 1",
+			"FROM participant WHERE identity = ? AND chat_service_sid = ? AND conversation_sid = ?",
 			ref, c.ChatServiceSid, c.Sid)
 	}
 	return p, err

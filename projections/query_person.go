@@ -128,7 +128,7 @@ func (q *Queries) UserConversation(ctx context.Context, service, userRef, conver
 			return err
 		}
 		p, err := one(conn, participantTable.columns, &NotFoundError{Kind: "user conversation", Name: conversationRef},
-			"FROM participant WHERE identity = ? AND chat_service_sid = ? AND conversation_sid = ? LIMIT 1",
+			"FROM participant WHERE identity = ? AND chat_service_sid = ? AND conversation_sid = ?",
 			u.Identity, c.ChatServiceSid, c.Sid)
 		if err != nil {
 			return err
@@ -175,7 +175,7 @@ func user(conn *sqlite.Conn, service, ref string) (User, error) {
 		return User{}, err
 	}
 	return one(conn, userTable.columns, missing,
-		"FROM user WHERE chat_service_sid = ? AND identity = ? LIMIT 1", service, ref)
+		"FROM user WHERE chat_service_sid = ? AND identity = ?", service, ref)
 }
 
 // User returns a user by SID or identity; with an empty service only a SID is

@@ -227,7 +227,11 @@ func (t *table[K, R]) fetch(k K) (*entry[R], error) {
 			return nil, err
 		}
 	}
-	return t.read(&t.load, t.selectSQL, func(s *sqlite.Stmt) { t.spec.bindKey(s, k) })
+	e, err := t.read(&t.load, t.selectSQL, func(s *sqlite.Stmt) { t.spec.bindKey(s, k) })
+	if err == nil && e != nil && t.spec.keyOf(&e.row) != k {
+		return nil, &DamagedError{Path: t.spec.name, Reason: "its index leads to the row of another key"}
+	}
+	return e, err
 }
 
 func (t *table[K, R]) read(stmt **sqlite.Stmt, sql func() string, bind func(*sqlite.Stmt)) (found *entry[R], err error) {
@@ -297,8 +301,9 @@ func (t *table[K, R]) deleteSQL() string {
 	return fmt.Sprintf("DELETE FROM %s WHERE id = ?", t.spec.name)
 }
 
+// selectSQL reads all of the row from the table, nothing from the index that finds it.
 func (t *table[K, R]) selectSQL() string {
-	return fmt.Sprintf("SELECT %s FROM %s WHERE %s = ?", names(t.spec.columns), t.spec.name,
+	return fmt.Sprintf("SELECT %[1]s FROM %[2]s WHERE id = (SELECT id FROM %[2]s WHERE %[3]s = ?)", names(t.spec.columns), t.spec.name,
 		strings.Join(t.spec.key, " = ? AND "))
 }
 

@@ -44,6 +44,7 @@ func (w *world) changeAccount(at time.Time) (record, bool) {
 	}, []events.Event{
 		events.AccountWebhooksConfigured{Webhooks: events.WebhookConfiguration{Method: "POST", Filters: []string{"onMessageAdded"}, PostWebhookURL: "https://a.example"}, At: at},
 		events.AccountWebhooksConfigured{At: at},
+		events.LogLossAccepted{LogEnd: "3", Seen: "5", At: at},
 		events.AccountAuthTokenSet{Hash: "sha256$1", Sealed: "x", At: at},
 	}, nil)
 }

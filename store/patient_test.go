@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,12 +34,20 @@ func (f *flaky) away() error {
 }
 
 func (f *flaky) ReadAll(ctx context.Context, after events.Position, filter store.Filter) iter.Seq2[events.Recorded, error] {
+	return f.broken(f.LogReader.ReadAll(ctx, after, filter))
+}
+
+func (f *flaky) ReadFrom(ctx context.Context, from events.Position, direction store.Direction, filter store.Filter) iter.Seq2[events.Recorded, error] {
+	return f.broken(f.LogReader.ReadFrom(ctx, from, direction, filter))
+}
+
+func (f *flaky) broken(sequence iter.Seq2[events.Recorded, error]) iter.Seq2[events.Recorded, error] {
 	return func(yield func(events.Recorded, error) bool) {
 		if err := f.away(); err != nil {
 			yield(events.Recorded{}, err)
 			return
 		}
-		for e, err := range f.LogReader.ReadAll(ctx, after, filter) {
+		for e, err := range sequence {
 			if !yield(e, err) {
 				return
 			}
@@ -55,6 +64,39 @@ func (f *flaky) Wait(ctx context.Context, after events.Position) (events.Positio
 		return events.Position{}, err
 	}
 	return f.LogReader.Wait(ctx, after)
+}
+
+func (f *flaky) Head(ctx context.Context) (events.Position, error) {
+	if err := f.away(); err != nil {
+		return events.Position{}, err
+	}
+	return f.LogReader.Head(ctx)
+}
+
+// Whatever a follower asks for, it waits for the answer, and gets each event once.
+func TestAPatientReaderGetsEachEventOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memstore.New()
+		for i := range 9 {
+			add(t, log, store.Revision(i-1), fmt.Sprint(i))
+		}
+		away := &flaky{LogReader: log, until: time.Now().Add(time.Minute), err: store.ErrUnavailable}
+		follower := store.Patient(away, nil)
+		head, err := follower.Head(t.Context())
+		require.NoError(t, err)
+		for direction, from := range map[store.Direction]events.Position{store.Forwards: {}, store.Backwards: head} {
+			away.breaks = 4
+			var seen []uint64
+			for e, err := range follower.ReadFrom(t.Context(), from, direction, store.Filter{}) {
+				require.NoError(t, err)
+				seen = append(seen, e.Revision)
+			}
+			if direction == store.Backwards {
+				slices.Reverse(seen)
+			}
+			require.Equal(t, []uint64{0, 1, 2, 3, 4, 5, 6, 7, 8}, seen)
+		}
+	})
 }
 
 func TestAPatientFollowerGoesOnWhereItWas(t *testing.T) {

@@ -7,6 +7,9 @@
 //   - Revisions are dense per stream and start at 0. Positions rise over the
 //     log in commit order: once a reader has seen a position, no event with a
 //     smaller one will ever appear.
+//   - A position is opaque: it is what the log gave, is compared and handed back,
+//     and nothing can be calculated with it. There are logs (EventStoreDB's) that
+//     refuse every other number.
 //   - Everything is safe for concurrent use. Slices handed in are not kept,
 //     slices handed out belong to the receiver.
 //   - Reads are snapshots that end at the head they found when ranging began; a
@@ -38,12 +41,13 @@ type Revision int64
 // End is the revision behind the last event, from which to read backwards.
 const End = Revision(math.MaxInt64)
 
-// MaxEventBytes bounds payload plus metadata of one event (a KurrentDB append
-// is limited to 1 MiB by default).
-const MaxEventBytes = 1 << 20
+// MaxEventBytes bounds payload plus metadata of one event, as they are kept: 1 MiB of
+// data that are no text, which KurrentDB takes by default, and as much beside them, take
+// less than three.
+const MaxEventBytes = 4 << 20
 
 // MaxBatch bounds the events of one append.
-const MaxBatch = 4096
+const MaxBatch = 16 << 10
 
 // Errors of the contract. ConflictError carries more.
 var (
@@ -54,6 +58,8 @@ var (
 	// may succeed later, perhaps once the log was opened again, and finds out
 	// whether this one did.
 	ErrUnavailable = errors.New("store is unavailable")
+	// ErrNoEvent says that a position is no event's of the log.
+	ErrNoEvent = errors.New("the log has no event at this position")
 	// ErrTooLarge refuses an event or batch over the limits; nothing is written.
 	ErrTooLarge = errors.New("event or batch is too large")
 )
@@ -154,6 +160,11 @@ type LogReader interface {
 	// ReadAll yields the selected events behind position after, in log order,
 	// up to the head at the time of the call.
 	ReadAll(ctx context.Context, after events.Position, filter Filter) iter.Seq2[events.Recorded, error]
+	// ReadFrom yields the selected events from the one at position from on, that
+	// one included: upwards to the head at the time of the call, or downwards to
+	// the first. The zero Position is before the first event. A position that is
+	// no event's is an error that wraps ErrNoEvent.
+	ReadFrom(ctx context.Context, from events.Position, direction Direction, filter Filter) iter.Seq2[events.Recorded, error]
 	// Wait blocks until the head is behind position after, and returns the
 	// head. Wait with the zero Position on an empty log blocks; Head does not.
 	Wait(ctx context.Context, after events.Position) (events.Position, error)

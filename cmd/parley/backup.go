@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/internal/backup"
 	"github.com/parley-engine/parley/internal/blob"
 	"github.com/parley-engine/parley/store"
@@ -80,6 +81,9 @@ nothing because of what is in the backup already. The file has secrets, and is f
 		if err != nil {
 			return err
 		}
+		if err := f.keepBackup(backedUp{File: filepath.Base(*out), Created: m.Created, Position: m.Position, Event: p.last}); err != nil {
+			fmt.Fprintf(c.ErrOrStderr(), "the folder could not be told how far the backup goes: %v\n", err)
+		}
 		return printSummary(c.OutOrStdout(), m)
 	}
 	return c
@@ -94,6 +98,7 @@ type packing struct {
 	temporary string // folder beside the file
 	archive   *backup.Writer
 	packed    map[string]bool // uploads, by their hash
+	last      events.ID       // of the log; zero: it is empty
 }
 
 func (p *packing) run(ctx context.Context) (m *backup.Manifest, err error) {
@@ -211,6 +216,9 @@ func (p *packing) log(ctx context.Context) (m *backup.Manifest, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.last, err = eventAt(ctx, copied, report.Head); err != nil {
+		return nil, err
+	}
 	m = &backup.Manifest{
 		Version: thisBuild().Version, Created: time.Now().UTC().Truncate(time.Second),
 		Position: report.Head, Events: report.Events, Digest: report.Digest,
@@ -237,4 +245,20 @@ func verifyLog(ctx context.Context, path string, progress func(events int)) (r s
 		return r, fmt.Errorf("%w: the log has %d problems, the first at %s: %s; parley store verify lists them", errDifference, n, r.Problems[0].Position, r.Problems[0].What)
 	}
 	return r, nil
+}
+
+// eventAt is the id of the event at a position of a log; zero: it is empty.
+func eventAt(ctx context.Context, path string, at events.Position) (id events.ID, err error) {
+	if at.IsZero() {
+		return id, nil
+	}
+	log, err := sqlitestore.OpenReadOnly(path)
+	if err != nil {
+		return id, err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	for r, err := range log.ReadFrom(ctx, at, store.Forwards, store.Filter{}) {
+		return r.ID, err
+	}
+	return id, nil
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -161,7 +160,7 @@ func (v *server) fileURL() (func(media, service string) string, error) {
 // public is the address that others reach the server at.
 func (v *server) public() string {
 	if v.settings.publicURL != "" {
-		return strings.TrimSuffix(v.settings.publicURL, "/")
+		return v.settings.publicURL
 	}
 	return v.settings.scheme() + v.listener.Addr().String()
 }

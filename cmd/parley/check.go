@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"github.com/parley-engine/parley/internal/bus"
+	"github.com/parley-engine/parley/internal/bus/broker/salvage"
 	"github.com/parley-engine/parley/projections"
 	"github.com/parley-engine/parley/store"
 )
@@ -24,6 +26,8 @@ func checkCommand() *cobra.Command {
 		check("lag", "How many seconds are the read models behind the log?", 5, 30, checkLag),
 		check("timers", "How many seconds late is the oldest timer that has not fired?", 10, 60, checkTimers),
 		check("quarantine", "How many streams are parked for the read models?", 1, 100, checkQuarantine),
+		check("backlog", "How many seconds has the oldest durable command waited that is not done?", 30, 300, checkBacklog),
+		check("damage", "How often were the embedded broker's files found damaged?", 1, 100, checkDamage),
 		check("dlq", "How many dead letters are there?", 1, 100, checkDeadLetters),
 	)
 	return c
@@ -161,4 +165,22 @@ func checkDeadLetters(ctx context.Context, f folder) (found finding, err error) 
 		return err
 	})
 	return found, err
+}
+
+func checkBacklog(ctx context.Context, f folder) (found finding, err error) {
+	err = withBroker(f, func(conn *nats.Conn) error {
+		waiting, err := bus.MeasureBacklog(ctx, conn)
+		seconds := age(waiting.Oldest)
+		found = finding{seconds, fmt.Sprintf("%d durable commands are not done, the oldest for %.1f s", waiting.Commands, seconds)}
+		return err
+	})
+	return found, err
+}
+
+func checkDamage(_ context.Context, f folder) (finding, error) {
+	if err := f.exists(); err != nil {
+		return finding{}, err
+	}
+	reports, err := salvage.Reports(f.path("bus"))
+	return finding{float64(reports), fmt.Sprintf("%d reports of damage in %s", reports, f.path("bus", "damaged"))}, err
 }

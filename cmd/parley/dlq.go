@@ -50,10 +50,9 @@ var letterView = view[shownLetter]{
 	},
 }
 
-// withLetters opens the dead letters through the running server, or by starting
-// the broker alone on the folder.
+// withLetters opens the dead letters of the folder's broker.
 func withLetters(ctx context.Context, f folder, use func(*bus.DeadLetters) error) error {
-	letters := func(conn *nats.Conn) error {
+	return withBroker(f, func(conn *nats.Conn) error {
 		d, err := bus.OpenDeadLetters(ctx, conn)
 		if err != nil {
 			return err
@@ -63,8 +62,13 @@ func withLetters(ctx context.Context, f folder, use func(*bus.DeadLetters) error
 			return fmt.Errorf("%w: %w", projections.ErrNotFound, err)
 		}
 		return err
-	}
-	if err := withConn(f, letters); !errors.Is(err, errNoServer) {
+	})
+}
+
+// withBroker connects to the broker of the running server, or starts it alone on the
+// folder.
+func withBroker(f folder, use func(*nats.Conn) error) error {
+	if err := withConn(f, use); !errors.Is(err, errNoServer) {
 		return err
 	}
 	server, err := broker.Start(f.path("bus"), nil)
@@ -77,7 +81,7 @@ func withLetters(ctx context.Context, f folder, use func(*bus.DeadLetters) error
 		return err
 	}
 	defer conn.Close()
-	return letters(conn)
+	return use(conn)
 }
 
 func dlqList() *cobra.Command {

@@ -26,6 +26,12 @@ func (v *server) watchDrift(ctx context.Context) error {
 			v.log.Warn("drift check failed", "err", err)
 			return
 		}
+		if len(d.Damage) > 0 {
+			found.Inc()
+			v.log.Error("a file of the read models is damaged", "heal", "parley projection rebuild "+projections.Name,
+				"position", d.Position, "damage", d.Damage)
+			return
+		}
 		checked.Inc()
 		if len(d.Rows) == 0 {
 			return

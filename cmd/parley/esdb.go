@@ -47,7 +47,7 @@ func (v *server) runESDB(ctx context.Context) error {
 	if v.esdb == nil {
 		return nil
 	}
-	config := esdbwire.Config{Log: v.store, Own: events.Categories()}
+	config := esdbwire.Config{Log: v.store, Own: events.Categories(), Ready: func() bool { return v.writes.failure() == nil && !isClosed(v.stopping) }}
 	if v.settings.esdbWrite {
 		config.Appender = v.writes
 	}

@@ -195,9 +195,9 @@ func findEvent(ctx context.Context, log readLog, name string) (events.Recorded, 
 	if err != nil || position.IsZero() {
 		return events.Recorded{}, usage("%q is neither a position nor STREAM@REVISION", name)
 	}
-	for e, err := range log.ReadAll(ctx, events.At(position.Commit-1), store.Filter{}) {
-		if err == nil && e.Position != position {
-			return e, missing
+	for e, err := range log.ReadFrom(ctx, position, store.Forwards, store.Filter{}) {
+		if errors.Is(err, store.ErrNoEvent) {
+			err = missing
 		}
 		return e, err
 	}

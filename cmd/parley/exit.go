@@ -14,6 +14,7 @@ import (
 	"github.com/parley-engine/parley/internal/engine"
 	"github.com/parley-engine/parley/internal/reactor"
 	"github.com/parley-engine/parley/projections"
+	"github.com/parley-engine/parley/store"
 )
 
 // Exit codes; part of the contract with scripts.
@@ -106,6 +107,8 @@ func printError(w io.Writer, err error) {
 	var wrongUsage *usageError
 	var suspended *projections.SuspendedError
 	switch {
+	case errors.Is(err, store.ErrLostEnd):
+		fmt.Fprintf(w, "error: %s\n  %s\n", oneLine(err), wayOutOfLoss)
 	case errors.As(err, &failure):
 		fmt.Fprintf(w, "error[%s]: %s\n", failure.Code, failure.Message)
 		if failure.Field != "" {

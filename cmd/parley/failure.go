@@ -23,7 +23,7 @@ type watchedLog struct {
 // not known, so whoever asked for it may ask again.
 func (w watchedLog) Append(ctx context.Context, stream string, expected store.Revision, batch []events.Proposed) (store.Appended, error) {
 	appended, err := w.Log.Append(ctx, stream, expected, batch)
-	if !writeFailed(err) {
+	if err == nil || !writeFailed(err) && w.failure() == nil {
 		return appended, err
 	}
 	select {
@@ -34,6 +34,19 @@ func (w watchedLog) Append(ctx context.Context, stream string, expected store.Re
 		return appended, err
 	}
 	return appended, fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+}
+
+// failure is why the log accepts nothing more; nil: it does, or is not on this disk.
+func (w watchedLog) failure() error {
+	if log, ok := w.Log.(interface{ Failed() error }); ok {
+		return log.Failed()
+	}
+	return nil
+}
+
+// accepts says why nothing can be written, in words that everybody may read; empty: it can.
+func (w watchedLog) accepts() string {
+	return problem(w.failure() != nil, "a write failed: nothing is accepted until the log is opened again")
 }
 
 // writeFailed tells errors of the disk from refusals.

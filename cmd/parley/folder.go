@@ -31,6 +31,8 @@ import (
 //	account           SID of the account made at the first start
 //	media/            uploaded files, named by their content
 //	secrets/          tokens and keys, 0600
+//	last-backup.json  how far the last backup goes
+//	rescued-*         what only read models had when the log had lost its end, and they themselves
 //	endpoints.json    where the running server listens; gone when it stops
 type folder string
 
@@ -101,6 +103,9 @@ func (f folder) secret(name string) (string, error) { return f.random(name, 16) 
 func (f folder) random(name string, bytes int) (string, error) {
 	path := f.path("secrets", name)
 	if token, err := secretIn(path); !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = soundSecret(path, token, bytes)
+		}
 		return token, err
 	}
 	token, err := randomHex(bytes)
@@ -190,7 +195,7 @@ func (f folder) running() (endpoints, error) {
 		return e, err
 	}
 	if err := json.Unmarshal(data, &e); err != nil {
-		return e, fmt.Errorf("%s: %w", f.endpoints(), err)
+		return e, fmt.Errorf("%s is damaged: %w; it says where the server listens: start the server again", f.endpoints(), err)
 	}
 	return e, nil
 }

@@ -93,6 +93,37 @@ func TestFullDiskLosesNothingThatWasAcknowledged(t *testing.T) {
 	}))
 }
 
+// A log that accepts nothing more is not ready, whoever wrote last: not only who writes
+// next finds out. An append that is refused by itself says nothing of the log.
+func TestALogThatFailedIsNotReady(t *testing.T) {
+	t.Parallel()
+	disk := smallDisk(t)
+	log, err := sqlitestore.Open(filepath.Join(disk, "log.db"), nil)
+	require.NoError(t, err)
+	defer log.Close() //nolint:errcheck // it failed
+	watched := watchedLog{Log: log, failed: make(chan error, 1)}
+	batch := func(n int) []events.Proposed {
+		return []events.Proposed{{ID: events.NameID(fmt.Sprint(n)), Type: "t.v1", Data: fmt.Appendf(nil, "%q", strings.Repeat("x", 100_000))}}
+	}
+	_, err = watched.Append(t.Context(), "conversation-1", store.End-1, append(batch(0), batch(1)...))
+	require.ErrorAs(t, err, new(*store.ConflictError))
+	_, err = watched.Append(t.Context(), "", store.NoStream, batch(0))
+	require.ErrorIs(t, err, store.ErrInvalid)
+	require.Empty(t, watched.accepts())
+	require.Empty(t, watched.failed)
+
+	fillUp(t, filepath.Join(disk, "filler"))
+	for n, err := 0, error(nil); err == nil; n++ {
+		if _, err = watched.Append(t.Context(), "conversation-1", store.Revision(n-1), batch(n)); err != nil {
+			require.ErrorIs(t, err, store.ErrUnavailable)
+		}
+	}
+	require.Contains(t, watched.accepts(), "a write failed")
+	require.Error(t, <-watched.failed)
+	_, err = watched.Append(t.Context(), "conversation-2", store.NoStream, batch(0))
+	require.ErrorIs(t, err, store.ErrUnavailable, "who writes next may ask again")
+}
+
 // add sends message n, with an id made from n, and 10 000 bytes long.
 func (p plain) add(t *testing.T, sid string, n int) (a answer) {
 	t.Helper()

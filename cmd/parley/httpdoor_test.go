@@ -42,7 +42,7 @@ func TestHTTPDoorTellsHealthAndFiguresAndHasLimits(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	status, body := server.ask(t, http.MethodGet, "/readyz", nil)
 	require.Equal(t, http.StatusOK, status)
-	for _, check := range []string{"running", "bus", "broker", "timers", "projection", "lag"} {
+	for _, check := range []string{"running", "log", "bus", "broker", "timers", "projection", "lag"} {
 		require.Contains(t, body, `{"name":"`+check+`"}`)
 	}
 	require.NoError(t, eventually("the read models are at the head", func() (bool, error) {

@@ -49,7 +49,7 @@ func (f folder) remote() (*remote, error) {
 	}
 	r := new(remote)
 	if err := json.Unmarshal(data, r); err != nil {
-		return nil, fmt.Errorf("%s: %w", f.storeFile(), err)
+		return nil, fmt.Errorf("%s is damaged: %w; it says which database has the log: remove it and name the database with --store again", f.storeFile(), err)
 	}
 	return r, nil
 }
@@ -77,13 +77,35 @@ func (f folder) belongTo(wanted remote) error {
 	return writeFile(f.storeFile(), append(data, '\n'))
 }
 
-// openLog opens the folder's log for writing.
+// openLog opens the folder's log for writing. A log that has lost its end is refused with
+// a *lostLog.
 func (f folder) openLog(ctx context.Context, logger *slog.Logger) (store.Log, error) {
 	r, err := f.remote()
-	switch {
-	case err != nil:
+	if err == nil {
+		err = f.tighten(logger)
+	}
+	if err != nil {
 		return nil, err
-	case r != nil:
+	}
+	if r == nil {
+		if err := f.checkFile(ctx); err != nil {
+			return nil, err
+		}
+		return openFile(f.log(), logger)
+	}
+	log, err := r.open(ctx, logger)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.checkLog(ctx, log); err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	return log, nil
+}
+
+// openUnchecked opens the log for writing whatever others have seen of it.
+func (f folder) openUnchecked(ctx context.Context, r *remote, logger *slog.Logger) (store.Log, error) {
+	if r != nil {
 		return r.open(ctx, logger)
 	}
 	return openFile(f.log(), logger)

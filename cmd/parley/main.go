@@ -21,6 +21,7 @@ func main() {
 
 // run is main without the process around it: it returns the exit code.
 func run(args []string, in io.Reader, out, errOut io.Writer) int {
+	keepPrivate()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	// A second signal must end the process at once, so ours is heard only once.
@@ -57,7 +58,7 @@ func rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
 	root.AddCommand(
 		serveCommand(), demoCommand(), commandCommand(), conversationCommand(), messageCommand(),
-		participantCommand(), eventCommand(), projectionCommand(), timerCommand(), dlqCommand(), webhookCommand(),
+		participantCommand(), eventCommand(), projectionCommand(), timerCommand(), busCommand(), dlqCommand(), webhookCommand(),
 		deliveryCommand(), inboundCommand(),
 		accountCommand(), apiKeyCommand(), storeCommand(), backupCommand(), sqlCommand(), metricCommand(), exportCommand(), importCommand(), replayCommand(), checkCommand(), versionCommand(),
 	)

@@ -42,11 +42,10 @@ func (s *settings) checkNode() error {
 		return errors.Join(problems...)
 	}
 	for text := range strings.SplitSeq(s.broker.URL, ",") {
-		u, err := url.Parse(text)
-		if err != nil || u.Host == "" || u.Scheme != "nats" && u.Scheme != "tls" {
-			problems = append(problems, errors.New("--broker must be nats://host:port or tls://host:port"))
-		} else if u.User != nil {
+		if u, err := url.Parse(text); err == nil && u.User != nil {
 			problems = append(problems, errors.New("--broker must not hold a secret; give --broker-token-file or --broker-creds"))
+		} else {
+			problems = append(problems, checkBase("--broker", text, "nats", "tls"))
 		}
 	}
 	return errors.Join(problems...)
@@ -77,6 +76,10 @@ func (v *server) connect() (err error) {
 	} else if v.target, err = v.startBroker(); err != nil {
 		return err
 	}
+	if v.broker != nil {
+		v.conn, err = v.broker.Connect("parley "+v.settings.node, v.log)
+		return err
+	}
 	v.conn, err = v.target.Connect("parley "+v.settings.node, v.log)
 	return err
 }
@@ -94,13 +97,31 @@ func (v *server) startBroker() (broker.Target, error) {
 	if err != nil {
 		return broker.Target{}, err
 	}
+	tokens, err := v.folder.busTokens().Tokens()
+	if err != nil {
+		return broker.Target{}, err
+	}
 	v.broker, err = broker.Start(v.folder.path("bus"), &broker.Options{
-		Address: v.settings.nats, Token: token, SyncInterval: v.settings.syncInterval, Logger: v.log,
+		Address: v.settings.nats, Token: token, Tokens: tokens, SyncInterval: v.settings.syncInterval, Logger: v.log,
 	})
 	if err != nil {
 		return broker.Target{}, err
 	}
-	return broker.Target{URL: v.broker.URL(), Token: token}, nil
+	return broker.Target{URL: v.broker.URL()}, nil
+}
+
+// awaitBroker returns when the embedded broker can no longer store, with why. What a
+// failed sync left behind is for the next start to find out.
+func (v *server) awaitBroker(ctx context.Context) error {
+	if v.broker == nil {
+		return nil
+	}
+	select {
+	case err := <-v.broker.Failed():
+		return err
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 // openLeases is for a broker that others may use as well.
@@ -156,9 +177,11 @@ func (v *server) alone(name string, part func(context.Context) error) func(conte
 
 // publishEvents publishes from where it was left, by this node or another.
 func (v *server) publishEvents(ctx context.Context) error {
-	publisher, err := bus.NewEventPublisher(v.conn, v.followed(), &bus.EventOptions{
-		Logger: v.log, Limits: bus.EventLimits{MaxAge: v.settings.eventsAge},
-	})
+	options := bus.EventOptions{Logger: v.log, Limits: bus.EventLimits{MaxAge: v.settings.eventsAge}}
+	if v.broker != nil {
+		options.Rewind = v.broker.Republish()
+	}
+	publisher, err := bus.NewEventPublisher(v.conn, v.followed(), &options)
 	if err != nil {
 		return err
 	}

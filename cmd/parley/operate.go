@@ -104,6 +104,7 @@ func (v *server) checks() []httpapi.Check {
 	status := v.models.Status()
 	return []httpapi.Check{
 		{Name: "running", Problem: problem(isClosed(v.stopping), "stopping")},
+		{Name: "log", Problem: v.writes.accepts()},
 		{Name: "bus", Problem: problem(!isClosed(v.bus.Ready()), "the doors are not open yet")},
 		{Name: "broker", Problem: problem(v.conn.Status() != nats.CONNECTED, "not connected")},
 		{Name: "timers", Problem: problem(!isClosed(v.loaded), "the due index is loading")},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -125,7 +126,8 @@ func projectionDrift() *cobra.Command {
 	c := &cobra.Command{
 		Use: "drift [CONVERSATION…]", Short: "Compare conversations' rows with what their events come to",
 		Long: `Fold conversations anew and compare the rows with the live ones, at the same
-position of the log: those named, or the newest ones. Exit code 7 says that some
+position of the log: those named, or the newest ones. Before that pages and indexes
+of the whole file are checked. Exit code 7 says that some
 differ; "parley projection refold" makes their rows anew. A running server does the
 same all the time, slowly: see --drift-check of "parley serve".`,
 		Example: "  parley projection drift order-1042\n  parley projection drift --limit 0 -o json",
@@ -162,7 +164,14 @@ var driftView = view[projections.Drift]{
 // drift shows the conversations that differ.
 func (r *reading) drift(c *cobra.Command, each func(compare func(sid string) error) error, output string) error {
 	checked, differ := 0, 0
-	err := show(c.OutOrStdout(), output, driftView, func(yield func(projections.Drift) error) error {
+	whole, err := r.queries.Integrity(c.Context())
+	if err != nil {
+		return err
+	}
+	if len(whole.Damage) > 0 {
+		return fmt.Errorf("%w: pages or indexes of the read models are damaged: %s; parley projection rebuild %s makes them anew", errDifference, strings.Join(whole.Damage, "; "), projections.Name)
+	}
+	err = show(c.OutOrStdout(), output, driftView, func(yield func(projections.Drift) error) error {
 		return each(func(sid string) error {
 			d, err := r.queries.Drift(c.Context(), r.log, sid)
 			if checked++; err != nil || len(d.Rows) == 0 {

@@ -7,8 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,6 +47,8 @@ type settings struct {
 	groupMMS    bool          // allow native group MMS
 
 	tlsCert, tlsKey string  // files; both or none
+	acceptLoss      bool    // serve a log that has lost its end
+	lossReason      string  // why
 	publicURL       string  // the address REST clients use; empty: what they say
 	actions         float64 // writes a second, per service and per conversation; 0: no limit
 	maxMedia        int64   // bytes of an upload
@@ -121,6 +123,8 @@ With OTEL_EXPORTER_OTLP_ENDPOINT set, commands of the bus are traced to that col
 	f.StringVar(&s.onPoison, "on-poison", string(projections.Quarantine), "what an event that the read models cannot apply does: quarantine parks its stream, stop stops them all")
 	f.DurationVar(&s.driftCheck, "drift-check", 10*time.Second, "compare one conversation's rows with its events this often; 0 = never")
 	f.DurationVar(&s.patience, "shutdown-timeout", 25*time.Second, "how long a shutdown may take")
+	f.BoolVar(&s.acceptLoss, "accept-loss", false, "serve a log that has lost its end; what only the read models still have is written to a file first, and that it was accepted is kept in the log")
+	f.StringVar(&s.lossReason, "reason", "", "why, for --accept-loss")
 	f.StringVar(&level, "log-level", level, "debug, info, warn or error")
 	f.StringVar(&s.logFormat, "log-format", "", "text or json (default: text on a terminal)")
 	return c
@@ -151,8 +155,10 @@ func (s *settings) check(level string) error {
 	if (s.tlsCert == "") != (s.tlsKey == "") {
 		problems = append(problems, errors.New("--tls-cert and --tls-key belong together"))
 	}
-	if u, err := url.Parse(s.publicURL); s.publicURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-		problems = append(problems, fmt.Errorf("--public-url %q is not an http or https address", s.publicURL))
+	if s.publicURL != "" {
+		public, err := publicBase("--public-url", s.publicURL)
+		s.publicURL = public
+		problems = append(problems, err)
 	}
 	if s.actions < 0 || s.maxMedia <= 0 || s.maxMedia > media.MaxSize {
 		problems = append(problems, fmt.Errorf("--actions-per-second must not be below zero, --max-media is 1 to %d", media.MaxSize))
@@ -162,6 +168,9 @@ func (s *settings) check(level string) error {
 	}
 	if s.webhookAttempts < 1 {
 		problems = append(problems, errors.New("--webhook-attempts must be above zero"))
+	}
+	if s.acceptLoss != (strings.TrimSpace(s.lossReason) != "") {
+		problems = append(problems, errors.New("--accept-loss and --reason belong together"))
 	}
 	if s.syncInterval < 0 {
 		problems = append(problems, errors.New("--sync-interval must not be below zero"))

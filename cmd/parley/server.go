@@ -47,18 +47,19 @@ type server struct {
 	registry *prometheus.Registry
 
 	store     store.Log
-	shared    bool            // others write to the log as well
-	begun     events.Position // the log's head when the server began
+	shared    bool             // others write to the log as well
+	lostAt    *events.Position // where the log ended when it had lost its end; nil: it had not
+	begun     events.Position  // the log's head when the server began
 	writes    watchedLog
+	broker    *broker.Server // nil: another one is used
+	target    broker.Target
+	conn      *nats.Conn
+	leases    *lease.Leases // nil: this server is alone with its broker
 	snapshots *snapshots.Store
 	models    *projections.ReadModels
 	engine    *engine.Engine
 	index     *timers.Index
 	scheduler *timers.Scheduler
-	broker    *broker.Server // nil: another one is used
-	target    broker.Target
-	conn      *nats.Conn
-	leases    *lease.Leases // nil: this server is alone with its broker
 	bus       *bus.Bus
 	told      *reactor.Queue // calls of webhooks that are to be made, and were
 	hooks     *webhooks.Hooks
@@ -103,6 +104,12 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 	if err := v.openLog(ctx); err != nil {
 		return nil, err
 	}
+	if err := v.openBroker(ctx); err != nil {
+		return nil, err
+	}
+	if err := v.openModels(); err != nil {
+		return nil, err
+	}
 	if err := v.openEngine(ctx); err != nil {
 		return nil, err
 	}
@@ -129,7 +136,7 @@ func (v *server) openLog(ctx context.Context) (err error) {
 	if err := v.folder.belongTo(v.settings.store); err != nil {
 		return err
 	}
-	if v.store, err = v.folder.openLog(ctx, v.log); err != nil {
+	if err := v.openStore(ctx); err != nil {
 		return err
 	}
 	at, err := v.folder.remote()
@@ -141,14 +148,32 @@ func (v *server) openLog(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if err := v.folder.checkQueues(); err != nil {
+		return err
+	}
 	v.writes = watchedLog{Log: v.store, failed: make(chan error, 1)}
 	if err := v.folder.furnish(); err != nil {
 		return err
 	}
+	return v.folder.tighten(v.log) // also one that this start has begun
+}
+
+func (v *server) openModels() (err error) {
 	if v.snapshots, err = snapshots.Open(v.folder.path("snapshots.db"), v.log); err != nil {
 		return err
 	}
 	v.models, err = projections.Open(v.folder.read(), v.followed(), &projections.Options{Logger: v.log, KeepFormer: v.settings.keepFormer, OnPoison: projections.Poison(v.settings.onPoison), Applied: v.tracing.applied()})
+	return err
+}
+
+// openStore opens the log. One that has lost its end it opens only if that is accepted.
+func (v *server) openStore(ctx context.Context) (err error) {
+	if !v.settings.acceptLoss {
+		v.store, err = v.folder.openLog(ctx, v.log)
+		return err
+	}
+	v.log.Warn("--accept-loss is for one start: leave it out of the next")
+	v.store, v.lostAt, err = v.folder.openLosing(ctx, accepting{reason: v.settings.lossReason, logger: v.log})
 	return err
 }
 
@@ -157,6 +182,9 @@ func (v *server) openEngine(ctx context.Context) (err error) {
 		return err
 	}
 	if v.files, err = blob.Open(cmp.Or(v.settings.media, v.folder.media())); err != nil {
+		return err
+	}
+	if err := v.folder.checkIdentity(ctx, v.store, v.account); err != nil {
 		return err
 	}
 	vault, err := v.folder.vault()
@@ -202,14 +230,20 @@ func (v *server) engineOptions(vault engine.Vault) *engine.Options {
 	}
 }
 
-func (v *server) openBus(ctx context.Context) error {
+// openBroker comes before anything is appended, because the broker has seen the log as
+// well.
+func (v *server) openBroker(ctx context.Context) error {
 	if err := v.connect(); err != nil {
 		return err
 	}
 	if err := v.openLeases(ctx); err != nil {
 		return err
 	}
-	options := bus.Options{Logger: v.log, Registerer: v.registry, Patience: v.settings.patience * 4 / 5}
+	return v.checkMarks(ctx)
+}
+
+func (v *server) openBus(context.Context) error {
+	options := bus.Options{ActFor: v.engine.ActFor, Logger: v.log, Registerer: v.registry, Patience: v.settings.patience * 4 / 5}
 	if v.leases != nil {
 		options.Share = v.leases.Share
 	}
@@ -274,6 +308,7 @@ func (v *server) run(ctx context.Context) error {
 	stopOperations := begun("operations", v.runOperations)
 	stopESDB := begun("esdb", v.runESDB)
 	stopWatch := begun("log", v.writes.awaitFailure)
+	stopBroker := begun("bus", v.awaitBroker)
 	stopModels := begun("read models", v.runModels)
 	stopHearing := begun("other nodes", v.hear)
 	stopFollow := begun("timers", v.followTimers)
@@ -286,6 +321,7 @@ func (v *server) run(ctx context.Context) error {
 	stopCollector := begun("collector", v.alone("collector", v.collector.Run))
 	stopTasks := begun("tasks", v.runTasks)
 	stopDrift := begun("drift check", v.watchDrift)
+	stopTokens := begun("bus tokens", v.followTokens)
 	stopBus := begun("bus", v.bus.Run)
 
 	<-failed.Done()
@@ -294,6 +330,7 @@ func (v *server) run(ctx context.Context) error {
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.settings.patience)
 	defer cancel()
 	stopBus()
+	stopTokens()
 	stopReports()
 	stopOut()
 	v.settleArrivals(patience)
@@ -309,6 +346,7 @@ func (v *server) run(ctx context.Context) error {
 	stopPublisher()
 	stopHooks()
 	stopModels()
+	stopBroker()
 	stopWatch()
 	stopESDB()
 	stopHTTP()
@@ -395,18 +433,18 @@ func (v *server) close() error {
 	for _, q := range slices.Backward(v.queues) {
 		errs = append(errs, q.Close())
 	}
-	if v.conn != nil {
-		v.conn.Close()
-	}
-	if v.broker != nil {
-		v.broker.Stop()
-	}
 	if v.models != nil {
 		errs = append(errs, v.models.Close())
 	}
 	errs = append(errs, v.tracing.close())
 	if v.snapshots != nil {
 		errs = append(errs, v.snapshots.Close())
+	}
+	if v.conn != nil {
+		v.conn.Close()
+	}
+	if v.broker != nil {
+		v.broker.Stop()
 	}
 	if v.store != nil {
 		// Only who had the log may remove the announcement: a server that was

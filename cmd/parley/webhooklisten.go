@@ -64,6 +64,11 @@ that --data names; without either they are not looked at.`,
 		if l.status < 200 || l.status > 599 {
 			return usage("--status %d: 200 to 599", l.status)
 		}
+		if l.url != "" {
+			if l.url, err = publicBase("--url", l.url); err != nil {
+				return usage("%v", err)
+			}
+		}
 		if l.token, err = listenToken(data, tokenFile); err != nil {
 			return err
 		}
@@ -163,7 +168,7 @@ func (l *listening) verdict(r *http.Request, parameters url.Values, body []byte)
 			signed[name] = parameters.Get(name)
 		}
 	}
-	base := cmp.Or(strings.TrimSuffix(l.url, "/"), "http://"+r.Host)
+	base := cmp.Or(l.url, "http://"+r.Host)
 	twilio := webhooks.Signature(l.token, base+r.URL.RequestURI(), signed)
 	seconds, _ := strconv.ParseInt(r.Header.Get("Webhook-Timestamp"), 10, 64) // 0 is bad as well
 	standard := webhooks.StandardSignature(l.token, r.Header.Get("Webhook-Id"), time.Unix(seconds, 0), body)

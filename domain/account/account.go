@@ -226,6 +226,7 @@ func Evolve(s State, e events.Event) State {
 	case events.AccountWebhooksConfigured:
 		s.Webhooks = e.Webhooks
 	case events.ReservationLost: // accounts hold no reservations
+	case events.LogLossAccepted: // nothing of the account changes
 	default:
 		panic(fmt.Sprintf("account: event %T", e))
 	}

@@ -13,7 +13,7 @@ import (
 
 const (
 	noAttributes       = "{}" // what absent attributes mean
-	systemAuthor       = "system"
+	systemAuthor       = domain.System
 	noHorizon    int64 = -1
 )
 
@@ -45,6 +45,9 @@ func checkText(text, field string, maxChars, twilio int) error {
 func checkUniqueName(name string) error {
 	if domain.IsSID("CH", name) {
 		return invalid("unique_name_looks_like_sid", "unique_name", 50390, "A unique name must not look like a conversation SID")
+	}
+	if domain.Unaddressable(name) {
+		return invalid("unique_name_reserved", "unique_name", 50390, "A unique name cannot be %q: it is part of paths", name)
 	}
 	return checkText(name, "unique_name", maxUniqueNameChars, 50004)
 }

@@ -12,6 +12,7 @@ import (
 // there by the engine.
 type Command interface {
 	CommandType() string
+	caller() domain.Caller // who asks
 }
 
 // Issue is what the engine adds to every command.
@@ -20,6 +21,10 @@ type Issue struct {
 	Caller domain.Caller // who asks
 	Limits Limits        // settings; the zero value means DefaultLimits
 }
+
+func (i Issue) caller() domain.Caller { return i.Caller }
+
+func (c CreateWithParticipants) caller() domain.Caller { return c.Conversation.Caller }
 
 // Create begins a conversation (reference 1.9.8).
 type Create struct {

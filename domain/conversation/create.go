@@ -9,13 +9,16 @@ import (
 )
 
 func create(s State, c Create) ([]events.Event, error) {
+	if err := mayCreate(c); err != nil {
+		return nil, err
+	}
 	if s.Exists() {
 		return nil, domain.Refuse(domain.AlreadyExists, "conversation_exists", "sid", 20409,
 			"Conversation %s exists or has existed", s.Conversation)
 	}
 	state, err := initialState(c.State)
 	timers := c.timers()
-	if err := cmp.Or(mayCreate(c), err, checkCreate(c), checkTimers(timers, c.Limits.WithDefaults())); err != nil {
+	if err := cmp.Or(err, checkCreate(c), checkTimers(timers, c.Limits.WithDefaults())); err != nil {
 		return nil, err
 	}
 	created := effective(c.DateCreated, c.At)

@@ -11,14 +11,25 @@ import (
 // value. It returns the events to append in order, nil when there is nothing to
 // do, or a *domain.Refusal. It never changes the state.
 //
-// Checks come in one order everywhere: does the conversation exist, may this
-// caller, does the state permit it, is the command itself right.
+// Checks come in one order everywhere: does the caller see the conversation, may he do
+// this, does the state permit it, is the command itself right. That there is nothing to
+// do comes after all of them.
 func Decide(s State, c Command) ([]events.Event, error) {
 	switch c := c.(type) {
 	case Create:
 		return create(s, c)
 	case CreateWithParticipants:
 		return createWithParticipants(s, c)
+	}
+	if err := s.mayAsk(c); err != nil {
+		return nil, err
+	}
+	return decide(s, c)
+}
+
+// decide is Decide for a conversation that the caller sees.
+func decide(s State, c Command) ([]events.Event, error) {
+	switch c := c.(type) {
 	case Update:
 		return update(s, c)
 	case Remove:

@@ -104,6 +104,7 @@ func (s State) join(e events.ParticipantAdded) State {
 	s.Joined++
 	s.Bound += bound(e.Binding)
 	s.Since = later(s.Since, e.At)
+	s.CreatorJoined = s.CreatorJoined || e.Identity == s.CreatedBy
 	s.Participants = put(s.Participants, e.Participant, Participant{
 		Sid: e.Participant, Number: s.Joined, Identity: e.Identity, User: e.User, Binding: e.Binding,
 		Role: e.Role, Attributes: digest(e.Attributes), LastRead: noHorizon,
@@ -119,6 +120,7 @@ func (s State) rebind(e events.ParticipantBindingChanged) State {
 	p := s.Participants[e.Participant]
 	s.Identities = drop(s.Identities, p.Identity)
 	s.Bound += bound(e.Binding) - bound(p.Binding)
+	s.CreatorJoined = s.CreatorJoined || e.Identity == s.CreatedBy
 	p.Identity, p.User, p.Binding, p.DateUpdated = e.Identity, e.User, e.Binding, e.DateUpdated
 	s.Participants = put(s.Participants, e.Participant, p)
 	if e.Identity != "" {

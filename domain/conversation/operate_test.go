@@ -107,7 +107,7 @@ func TestWhatAnOperatorCannotDoToATimer(t *testing.T) {
 		"no timer":             {timed(events.Timers{}), conversation.FireTimer{Issue: now, Reason: "x"}, "no_timer"},
 		"no timer to postpone": {timed(events.Timers{}), conversation.PostponeTimer{Issue: now, By: "PT1H", Reason: "x"}, "no_timer"},
 		"no timer to cancel":   {timed(events.Timers{}), conversation.CancelTimers{Issue: now, Reason: "x"}, "no_timer"},
-		"a user":               {timed(bothTimers), conversation.CancelTimers{Issue: user, Reason: "x"}, "server_side_only"},
+		"a user who sees it":   {foldOn(timed(bothTimers), chat(1, "ann")), conversation.CancelTimers{Issue: user, Reason: "x"}, "server_side_only"},
 		"no reason":            {timed(bothTimers), conversation.CancelTimers{Issue: now}, "reason_missing"},
 		"blanks":               {timed(bothTimers), conversation.FireTimer{Issue: now, Reason: " \n"}, "reason_missing"},
 		"a story":              {timed(bothTimers), conversation.FireTimer{Issue: now, Reason: strings.Repeat("ä", 501)}, "reason_too_long"},

@@ -50,8 +50,10 @@ func (s State) mayAdd(c AddParticipant) error {
 	switch {
 	case c.Identity == "" || binding(c) != events.Binding{}:
 		return s.may(c.Caller, addNonChatPermission)
-	case c.Identity == c.Caller.Identity && c.Caller.May(joinConversation):
+	case s.MayJoin(c.Caller, c.Identity):
 		return nil
+	case c.Identity == c.Caller.Identity && s.takesPart(c.Caller) == nil:
+		return nil // he is in it: that is what he is told
 	}
 	return s.may(c.Caller, addParticipantPermission)
 }
@@ -124,11 +126,8 @@ func (s State) checkIdentity(p Participant, facts ParticipantFacts, l Limits) er
 		return domain.Refuse(domain.QuotaExceeded, "too_many_conversations", "identity", 50214,
 			"The identity is in %d conversations", facts.OpenConversations)
 	}
-	switch {
-	case strings.EqualFold(p.Identity, systemAuthor):
-		return invalid("identity_reserved", "identity", 50203, "The identity %q is reserved", p.Identity)
-	case domain.IsSID("US", p.Identity) || domain.IsSID("MB", p.Identity):
-		return invalid("identity_looks_like_sid", "identity", 50206, "An identity must not look like a SID")
+	if err := domain.CheckIdentity(p.Identity, "identity"); err != nil {
+		return err
 	}
 	return checkText(p.Identity, "identity", maxNameChars, 50207)
 }

@@ -31,6 +31,53 @@ const (
 	sendMessage                  = "sendMessage"
 )
 
+// reaching are the permissions of a service role that are about what others have or
+// do: whoever holds one acts on every conversation of the service, whether he takes
+// part in it or not.
+var reaching = []string{
+	addNonChatPermission, addParticipantPermission, deleteAnyMessage, deleteConversation, editAnyMessage, editAnyMessageAttributes,
+	editAnyParticipantAttributes, editConversationAttributes, editConversationName, removeParticipantPermission,
+}
+
+// reaches reports whether the caller's service role reaches into conversations that
+// he takes no part in.
+func reaches(c domain.Caller) bool {
+	return slices.ContainsFunc(c.ServicePermissions, func(p string) bool { return slices.Contains(reaching, p) })
+}
+
+// MayRead is the one rule about who sees a conversation and all that is in it: the
+// account; whoever takes part; and whoever's service role reaches into every
+// conversation (docs/decisions/0023-who-sees-a-conversation.md). A stranger is told the
+// same, 50430, of a conversation that is not there: he learns nothing by asking.
+func (s State) MayRead(c domain.Caller) error {
+	if c.Identity == "" || reaches(c) {
+		return s.found()
+	}
+	return cmp.Or(s.takesPart(c), s.found())
+}
+
+// mayAsk refuses a command of somebody who does not see the conversation: no refusal
+// of his tells him more than that. Whoever made it may join it without seeing it yet.
+func (s State) mayAsk(c Command) error {
+	caller := c.caller()
+	if caller.Identity == "" { // each command has its own word about what is not there
+		return nil
+	}
+	if join, ok := c.(AddParticipant); ok && s.MayJoin(caller, join.Identity) {
+		return nil
+	}
+	return s.MayRead(caller)
+}
+
+// MayJoin reports whether the caller may take part under the identity because he made
+// the conversation. Conversations are private: everybody else is added by somebody who
+// may. Whoever took part once and does not any more, left or was taken out, does not
+// come back by himself.
+func (s State) MayJoin(c domain.Caller, identity string) bool {
+	return c.Identity != "" && c.Identity == identity && c.Identity == s.CreatedBy && c.Identity != systemAuthor &&
+		!s.CreatorJoined && s.found() == nil && c.May(joinConversation)
+}
+
 // may refuses a caller who lacks the permission. A service role reaches into
 // every conversation; a conversation role only counts for a participant.
 func (s State) may(c domain.Caller, permission string) error {
@@ -56,17 +103,19 @@ func (s State) mayTouch(c domain.Caller, mine bool, own, anyones string) error {
 	return err
 }
 
+// Stranger is the refusal of a user who does not see a conversation.
+func Stranger() *domain.Refusal {
+	return domain.Refuse(domain.PermissionDenied, "not_a_participant", "", 50430,
+		"The caller is not a participant of the conversation")
+}
+
 // takesPart refuses a user who is not a participant.
 func (s State) takesPart(c domain.Caller) error {
-	if _, ok := s.Identities[c.Identity]; !ok && c.Identity != "" {
-		return domain.Refuse(domain.PermissionDenied, "not_a_participant", "", 50430,
-			"The caller is not a participant of the conversation")
+	if _, ok := s.Identities[c.Identity]; c.Identity != "" && (!ok || s.found() != nil) {
+		return Stranger()
 	}
 	return nil
 }
-
-// MayRead refuses a user who is not a participant: all conversations are private.
-func (s State) MayRead(c domain.Caller) error { return s.takesPart(c) }
 
 // onlyHimself refuses a user who acts for another participant.
 func (s State) onlyHimself(c domain.Caller, p Participant) error {

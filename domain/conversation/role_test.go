@@ -110,9 +110,6 @@ func TestUsers(t *testing.T) {
 		{name: "a conversation role counts for participants only", given: given, when: conversation.Update{Issue: zoe, FriendlyName: ptr("x")}, no: outside},
 		{name: "nobody writes from outside", given: given, when: conversation.AddMessage{Issue: user(1, "zoe", everything, everything), Sid: im(9), Body: "x"}, no: outside},
 		{name: "who left cannot edit what he wrote", given: given, when: conversation.EditMessage{Issue: zoe, Message: im(2), Body: ptr("x")}, no: outside},
-		{name: "a user joins", given: given, when: conversation.AddParticipant{Issue: user(1, "zoe", []string{"joinConversation"}, nil), Sid: mb(9), Identity: "zoe"},
-			then:  []events.Event{events.ParticipantAdded{Participant: mb(9), Identity: "zoe", Attributes: "{}", DateCreated: at(1), DateUpdated: at(1), At: at(1)}},
-			again: exists("participant_exists", "sid", 50433)},
 		{name: "joining is not adding others", given: given, when: conversation.AddParticipant{Issue: user(1, "zoe", []string{"joinConversation"}, nil), Sid: mb(9), Identity: "yan"}, no: outside},
 		{name: "a user writes in his own name", given: given, when: conversation.AddMessage{Issue: ann, Sid: im(9), Body: "x"},
 			then:  []events.Event{events.MessageAdded{Message: im(9), Index: 1, Author: "ann", Participant: mb(1), Body: "x", Attributes: "{}", DateCreated: at(1), DateUpdated: at(1), At: at(1)}},
@@ -136,5 +133,33 @@ func TestUsers(t *testing.T) {
 		{name: "a webhook", given: given, when: conversation.AddWebhook{Issue: ann, Sid: wh(1), Webhook: hook()}, no: serverSide("")},
 		{name: "changing a webhook", given: given, when: conversation.UpdateWebhook{Issue: ann, WebhookSid: wh(1)}, no: serverSide("")},
 		{name: "detaching a webhook", given: given, when: conversation.RemoveWebhook{Issue: ann, WebhookSid: wh(1)}, no: serverSide("")},
+	})
+}
+
+// Conversations are private: nobody comes in by himself but who made it, once.
+func TestWhoMayJoin(t *testing.T) {
+	joining, adding := []string{"joinConversation"}, []string{"addParticipant"}
+	by := func(identity string) func(*events.ConversationCreated) {
+		return func(e *events.ConversationCreated) { e.CreatedBy = identity }
+	}
+	join := func(identity string, service []string) conversation.Command {
+		return conversation.AddParticipant{Issue: user(1, identity, service, nil), Sid: mb(9), Identity: identity}
+	}
+	joined := func(identity string) []events.Event {
+		return []events.Event{events.ParticipantAdded{Participant: mb(9), Identity: identity, Attributes: "{}", DateCreated: at(1), DateUpdated: at(1), At: at(1)}}
+	}
+	left := []events.Event{events.ParticipantRemoved{Participant: mb(1), At: t0}}
+	outside, taken := forbidden("not_a_participant", "", 50430), exists("participant_exists", "sid", 50433)
+	run(t, []row{
+		{name: "who made it", given: created(by("zoe")), when: join("zoe", joining), then: joined("zoe"), again: taken},
+		{name: "who made it, without the permission", given: created(by("zoe")), when: join("zoe", nil), no: outside},
+		{name: "who made it and took part", given: history(created(by("zoe")), chat(1, "zoe"), left), when: join("zoe", joining), no: outside},
+		{name: "who made it, others than himself", given: created(by("zoe")), when: conversation.AddParticipant{Issue: user(1, "zoe", joining, nil), Sid: mb(9), Identity: "yan"}, no: outside},
+		{name: "anybody", given: created(), when: join("eve", joining), no: outside},
+		{name: "who bears the name of nobody", given: created(), when: join("system", joining), no: outside},
+		{name: "who took part", given: history(created(), chat(1, "ann"), left), when: join("ann", joining), no: outside},
+		{name: "what is not there", when: join("eve", joining), no: outside},
+		{name: "what is gone", given: history(created(by("zoe")), gone()), when: join("zoe", joining), no: outside},
+		{name: "whoever may add", given: created(), when: join("eve", adding), then: joined("eve"), again: taken},
 	})
 }

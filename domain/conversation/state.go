@@ -40,7 +40,9 @@ type State struct {
 	Identities   map[string]string      `json:"identities,omitempty"`   // of participants, to MB…
 	Former       map[string]Former      `json:"former,omitempty"`       // removed participants by MB…
 	Joined       int                    `json:"joined,omitempty"`       // participants ever added
-	Bound        int                    `json:"bound,omitempty"`        // present participants with a binding
+	// CreatorJoined says that CreatedBy takes or took part.
+	CreatorJoined bool `json:"creator_joined,omitempty"`
+	Bound         int  `json:"bound,omitempty"` // present participants with a binding
 
 	Messages  map[string]Message `json:"messages,omitempty"` // by IM…, removed ones too
 	NextIndex int64              `json:"next_index,omitempty"`

@@ -75,7 +75,7 @@ func TestTimers(t *testing.T) {
 		{name: "one being assembled has none", given: created(both, inState(events.StateInitializing)), when: tick(500)},
 		{name: "a removed one has none, and a late tick is no mistake", given: history(created(both), gone()), when: tick(500)},
 		{name: "a tick for what never was", when: tick(1), no: missing("conversation_not_found", "", 20404)},
-		{name: "users have no hand in it", given: created(both), when: conversation.AdvanceState{Issue: user(10, "ann", nil, nil)}, no: forbidden("server_side_only", "", 50107)},
+		{name: "users have no hand in it", given: history(created(both), chat(1, "ann")), when: conversation.AdvanceState{Issue: user(10, "ann", nil, nil)}, no: forbidden("server_side_only", "", 50107)},
 	})
 }
 

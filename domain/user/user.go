@@ -3,6 +3,7 @@
 package user
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -128,14 +129,10 @@ func decideCreate(s State, c Create) ([]events.Event, error) {
 }
 
 func checkIdentity(identity string) error {
-	switch {
-	case identity == "":
+	if identity == "" {
 		return domain.Refuse(domain.InvalidArgument, "identity_missing", "identity", 50204, "A user needs an identity")
-	case domain.IsSID("US", identity):
-		return domain.Refuse(domain.InvalidArgument, "identity_looks_like_sid", "identity", 50206, "An identity must not look like a user SID")
-	default:
-		return domain.CheckLength(identity, 256, "identity", 50207)
 	}
+	return cmp.Or(domain.CheckIdentity(identity, "identity"), domain.CheckLength(identity, 256, "identity", 50207))
 }
 
 func checkInfo(c domain.Caller, friendlyName, attributes string) error {

@@ -39,18 +39,24 @@ type Options struct {
 	Patience        time.Duration // of a stop, with commands under way; default 20 s
 	// Share divides durable commands among several processes on one broker, as
 	// lease.Leases.Share does. Nil: this process is alone with its broker.
-	Share            func(ctx context.Context, names []string, do func(ctx context.Context, name string) error) error
+	Share func(ctx context.Context, names []string, do func(ctx context.Context, name string) error) error
+	// ActFor says whether an account may act for another one (engine.Engine.ActFor). Nil:
+	// for none.
+	ActFor           func(ctx context.Context, acting, account string) error
 	Logger           *slog.Logger // nil: discard
 	Registerer       prometheus.Registerer
 	provisionTimeout time.Duration
 }
+
+// defaultGroup names the consumers of the durable commands.
+const defaultGroup = "parley"
 
 func (o *Options) withDefaults() Options {
 	var opts Options
 	if o != nil {
 		opts = *o
 	}
-	opts.Group = cmp.Or(opts.Group, "parley")
+	opts.Group = cmp.Or(opts.Group, defaultGroup)
 	opts.MaxInFlight = cmp.Or(opts.MaxInFlight, 4096)
 	opts.MaxPending = cmp.Or(opts.MaxPending, 4096)
 	opts.MaxCommandBytes = cmp.Or(opts.MaxCommandBytes, 256<<10)
@@ -79,11 +85,13 @@ type Bus struct {
 	lanes   *pubsub.Lanes
 	parked  *parking
 	letters *DeadLetters // set by prepare
+	names   naming       // set by prepare
 
 	ready    chan struct{} // closed: both doors are open
 	stopping chan struct{} // closed: Drain was called, or Run's context ended
 	stop     sync.Once
 	stopped  chan struct{} // closed: Run has returned
+	failed   chan error    // what the sweeper found; of capacity 1
 }
 
 // New returns a Bus on a connection, which stays the caller's.
@@ -96,7 +104,7 @@ func New(nc *nats.Conn, execute Execute, o *Options) (*Bus, error) {
 	b := &Bus{
 		nc: nc, js: js, execute: execute, opts: opts, log: opts.Logger,
 		lanes: pubsub.NewLanes(), parked: &parking{lanes: make(map[string][]place)},
-		ready: make(chan struct{}), stopping: make(chan struct{}), stopped: make(chan struct{}),
+		ready: make(chan struct{}), stopping: make(chan struct{}), stopped: make(chan struct{}), failed: make(chan error, 1),
 	}
 	b.metrics, err = newMetrics(opts.Registerer, b.lanes, b.parked)
 	return b, err
@@ -119,13 +127,20 @@ func (b *Bus) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	sends, err := b.openSends()
+	if err != nil {
+		return err
+	}
+	defer sends.close()
 	stopFollowing := context.AfterFunc(ctx, b.beginStop)
 	defer stopFollowing()
 	var sweeper sync.WaitGroup
 	defer sweeper.Wait()
 	sweeper.Go(func() { b.sweep(context.WithoutCancel(ctx)) })
 	defer b.beginStop() // for the sweeper, should the router end by itself
-	return b.serve(context.WithoutCancel(ctx), router, doors)
+	err = b.serve(context.WithoutCancel(ctx), router, doors)
+	b.lastSweep(context.WithoutCancel(ctx))
+	return err
 }
 
 // doors are the router's handlers.
@@ -148,7 +163,8 @@ func (b *Bus) serve(ctx context.Context, router *message.Router, d doors) error 
 	case <-d.call.Stopped():
 		err = errors.New("the call door ended by itself")
 	case <-d.send.Stopped():
-		err = errors.New("the durable door ended by itself: the connection was closed, or its consumer deleted")
+		err = errors.New("the durable door ended by itself: the connection was closed")
+	case err = <-b.failed:
 	case <-b.stopping:
 	}
 	err = cmp.Or(err, router.Close())
@@ -179,7 +195,10 @@ func (b *Bus) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
-		if err := b.forgetHandled(ctx); err != nil {
+		if err := b.tidy(ctx); errors.Is(err, pubsub.ErrBehind) {
+			b.failed <- fmt.Errorf("the durable door is closed: %w; the next start reads again what is left", err)
+			return
+		} else if err != nil {
 			b.log.Warn("handled commands were not purged; the next sweep tries again", "err", err)
 		}
 		select {
@@ -214,6 +233,9 @@ func (b *Bus) forget(ctx context.Context, stream jetstream.Stream, topic string)
 	if err != nil {
 		return err
 	}
+	if err := pubsub.Behind(ctx, stream, consumer); err != nil {
+		return err
+	}
 	floor := consumer.CachedInfo().AckFloor.Stream
 	if floor < stream.CachedInfo().State.FirstSeq {
 		return nil
@@ -236,6 +258,11 @@ const commandPartitions = 32
 
 func (b *Bus) partitions() pubsub.Partitions {
 	return pubsub.Partitions{Count: commandPartitions, Share: b.opts.Share, Taken: func(ctx context.Context) error {
+		if _, err := b.js.Stream(ctx, StreamCommands); errors.Is(err, jetstream.ErrStreamNotFound) {
+			if err := b.renew(ctx, ""); err != nil {
+				return err
+			}
+		}
 		return b.parked.load(ctx, b.letters) // somebody else may have parked something
 	}}
 }
@@ -244,15 +271,11 @@ func (b *Bus) partitions() pubsub.Partitions {
 func (b *Bus) prepare(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, b.opts.provisionTimeout)
 	defer cancel()
-	commands := commandsConfig(b.nc.MaxPayload(), b.opts.MaxStreamBytes)
-	if b.opts.Share != nil {
-		commands.SubjectTransform = b.partitions().Transform(SubjectSend)
-	}
-	if _, err := provision(ctx, b.js, commands); err != nil {
-		return err
-	}
 	var err error
 	if b.letters, err = OpenDeadLetters(ctx, b.nc); err != nil {
+		return err
+	}
+	if _, b.names, err = b.commandsStream(ctx); err != nil {
 		return err
 	}
 	return b.parked.load(ctx, b.letters)
@@ -293,6 +316,7 @@ func (b *Bus) doors() (calls, sends message.Subscriber, err error) {
 		durable.MaxPending = max(1, b.opts.MaxPending/commandPartitions)
 		return calls, pubsub.NewPartitionedSubscriber(b.nc, durable, b.partitions()), nil
 	}
+	durable.Renew, durable.Missed = b.renew, b.missed
 	sends, err = pubsub.NewStreamSubscriber(b.nc, durable)
 	return calls, sends, err
 }
@@ -307,9 +331,9 @@ func (b *Bus) lane(d *pubsub.Delivery) string {
 	if id := d.Header.Get(HeaderCommandID); id != "" && literal(id) {
 		return id
 	}
-	c, err := decode(d, b.opts.MaxCommandBytes)
+	c, err := b.names.decode(d, b.opts.MaxCommandBytes)
 	if err != nil {
-		return defaultID(d).String()
+		return b.names.id(d).String()
 	}
 	return c.ID.String()
 }
@@ -317,7 +341,7 @@ func (b *Bus) lane(d *pubsub.Delivery) string {
 // refuse answers a call that will not be handled.
 func (b *Bus) refuse(d *pubsub.Delivery) {
 	b.metrics.count(doorCall, engine.KindUnavailable)
-	if d.Reply == "" {
+	if !answerable(d.Reply) {
 		return
 	}
 	if err := b.nc.Publish(d.Reply, busy); err != nil {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/parley-engine/parley/internal/bus"
@@ -103,27 +102,4 @@ func TestClientGetsOutcomesFromBothDoors(t *testing.T) {
 	outcome, err = client.Send(within(t, soon), engine.Command{Type: "conversation.remove", Aggregate: "CH02"})
 	require.NoError(t, err)
 	require.Equal(t, "CH02", outcome.Aggregate)
-}
-
-// A door that ends by itself ends the bus: commands would be accepted and not handled.
-func TestABusWithoutItsConsumerEnds(t *testing.T) {
-	nc := connect(t, startBroker(t, t.TempDir()))
-	b, err := bus.New(nc, accept, nil)
-	require.NoError(t, err)
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(context.Background()) }()
-	<-b.Ready()
-	js, err := jetstream.New(nc)
-	require.NoError(t, err)
-	stream, err := js.Stream(t.Context(), bus.StreamCommands)
-	require.NoError(t, err)
-	for name := range stream.ConsumerNames(t.Context()).Name() {
-		require.NoError(t, js.DeleteConsumer(t.Context(), bus.StreamCommands, name))
-	}
-	select {
-	case err := <-ended:
-		require.ErrorContains(t, err, "the durable door ended by itself")
-	case <-time.After(6 * soon): // when no pull was waiting, only missing heartbeats tell
-		require.Fail(t, "it goes on with the call door only")
-	}
 }

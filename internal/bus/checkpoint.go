@@ -52,8 +52,7 @@ func (m *PositionMark) Load(ctx context.Context) (at events.Position, err error)
 
 // Save keeps the position.
 func (m *PositionMark) Save(ctx context.Context, at events.Position) error {
-	_, err := m.bucket.js.Publish(ctx, "$KV."+BucketCheckpoints+"."+m.key, []byte(at.String()))
-	return err
+	return m.bucket.put(ctx, m.key, []byte(at.String()))
 }
 
 // bucketCheckpoint keeps the mark beside the event stream, so that both are
@@ -90,6 +89,19 @@ func (c *bucketCheckpoint) Save(ctx context.Context, m Mark) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.js.Publish(ctx, "$KV."+BucketCheckpoints+"."+keyEvents, data)
+	return c.put(ctx, keyEvents, data)
+}
+
+// put writes a value, into another bucket if somebody deleted the last one.
+func (c *bucketCheckpoint) put(ctx context.Context, key string, value []byte) error {
+	subject := "$KV." + BucketCheckpoints + "." + key
+	_, err := c.js.Publish(ctx, subject, value)
+	if !errors.Is(err, jetstream.ErrNoStreamResponse) {
+		return err
+	}
+	if _, err := c.bucket(ctx); err != nil {
+		return err
+	}
+	_, err = c.js.Publish(ctx, subject, value)
 	return err
 }

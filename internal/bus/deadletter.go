@@ -67,7 +67,7 @@ func (l *DeadLetter) message() *nats.Msg {
 		headerDeadRedriven: strconv.Itoa(l.Redriven),
 		headerDeadFirst:    l.FirstSeen.Format(time.RFC3339Nano),
 		headerDeadLast:     l.LastSeen.Format(time.RFC3339Nano),
-		nats.MsgIdHdr:      fmt.Sprintf("%d-%d", l.Origin, l.Redriven),
+		nats.MsgIdHdr:      fmt.Sprintf("%d@%d-%d", l.Origin, l.FirstSeen.UnixNano(), l.Redriven), // sequences come again in a new stream
 	} {
 		m.Header.Set(name, value)
 	}

@@ -80,6 +80,15 @@ func (d *DeadLetters) List(ctx context.Context, aggregate string, limit int) ([]
 	return letters, err
 }
 
+// lastOrigin is the highest sequence that a letter had among the commands; 0: none.
+func (d *DeadLetters) lastOrigin(ctx context.Context) (last uint64, err error) {
+	letters, err := d.List(ctx, "", 0)
+	for _, l := range letters {
+		last = max(last, l.Origin)
+	}
+	return last, err
+}
+
 // listBatch bounds one fetch of a list.
 const listBatch = 500
 

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/parley-engine/parley/domain"
@@ -249,27 +248,6 @@ func TestMisspeltAndRepeatedHeadersAreNamed(t *testing.T) {
 		require.NoError(t, err)
 		require.Contains(t, string(reply.Data), `"field":"`+name+`"`)
 	}
-}
-
-func TestDurableCommandWithoutIDKeepsOneOverRedelivery(t *testing.T) {
-	nc := connect(t, startBroker(t, t.TempDir()))
-	ids := make(chan events.ID, 2)
-	first := true
-	startBus(t, nc, func(ctx context.Context, c engine.Command) (engine.Outcome, error) {
-		ids <- c.ID
-		if first {
-			first = false
-			return engine.Outcome{}, &engine.Failure{Code: "store_away", Kind: engine.KindUnavailable, Retryable: true}
-		}
-		return accept(ctx, c)
-	}, &bus.Options{FirstPause: time.Millisecond})
-	js, err := jetstream.New(nc)
-	require.NoError(t, err)
-	ack, err := js.Publish(t.Context(), "parley.commands.new", []byte(`{"command":"conversation.create"}`))
-	require.NoError(t, err)
-	want := events.NameID(fmt.Sprintf("parley.commands:%d", ack.Sequence))
-	require.Equal(t, want, <-ids)
-	require.Equal(t, want, <-ids)
 }
 
 func TestCallsOverTheLimitAreRefusedAtOnce(t *testing.T) {

@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -108,7 +107,7 @@ func indexBy(name func(field) string) map[string]int {
 
 // decode turns a delivery into a command. Errors are *engine.Failure, wrapped
 // in unreadable when the bytes are to blame.
-func decode(d *pubsub.Delivery, maxBytes int) (engine.Command, error) {
+func (n naming) decode(d *pubsub.Delivery, maxBytes int) (engine.Command, error) {
 	if len(d.Data) > maxBytes {
 		return engine.Command{}, unreadable{&engine.Failure{Code: CodeTooLarge, Kind: engine.KindPayloadTooLarge,
 			Message: fmt.Sprintf("the body has %d bytes, %d are allowed", len(d.Data), maxBytes)}}
@@ -124,6 +123,9 @@ func decode(d *pubsub.Delivery, maxBytes int) (engine.Command, error) {
 		return engine.Command{}, invalid(CodeMissing, "command", "name the command in the header %s or the member command", HeaderCommand)
 	}
 	e.complete(d)
+	if e.command.ID.IsZero() {
+		e.command.ID = n.id(d)
+	}
 	return e.command, nil
 }
 
@@ -149,32 +151,13 @@ func (e *envelope) complete(d *pubsub.Delivery) {
 	if aggregate := pubsub.LastToken(d); aggregate != newAggregate {
 		c.Aggregate = aggregate
 	}
-	if c.ID.IsZero() {
-		c.ID = defaultID(d)
-	}
-}
-
-// defaultID gives a stored command the same id at every delivery. A call is not
-// delivered again, so any id will do.
-func defaultID(d *pubsub.Delivery) (id events.ID) {
-	if d.Sequence > 0 {
-		return sequenceID(d.Sequence)
-	}
-	_, _ = rand.Read(id[:]) // never fails
-	id[6] = id[6]&0x0f | 0x40
-	id[8] = id[8]&0x3f | 0x80
-	return id
-}
-
-func sequenceID(sequence uint64) events.ID {
-	return events.NameID("parley.commands:" + strconv.FormatUint(sequence, 10))
 }
 
 func (e *envelope) readHeaders(d *pubsub.Delivery) error {
 	for name, values := range d.Header {
 		i, known := headerIndex[name]
 		if !known {
-			if foreignHeader(name) {
+			if foreignHeader(name) || name == headerAuthority && d.Sequence > 0 {
 				continue
 			}
 			return invalid(CodeUnknown, name, "there is no header %s", name)
@@ -340,7 +323,7 @@ type EnvelopeField struct {
 func Envelope() []EnvelopeField {
 	return []EnvelopeField{
 		{"command", HeaderCommand, "string", "", nil, "type of the command"},
-		{"id", HeaderCommandID, "string", "uuid", nil, "idempotency key; default: a random one on the call door, derived from the stream sequence on the send door"},
+		{"id", HeaderCommandID, "string", "uuid", nil, "idempotency key; default: a random one on the call door, derived on the send door from the sequence and the instant at which the stream stored it"},
 		{"account", HeaderAccount, "string", "", nil, "AC…; default: the engine's"},
 		{"service", HeaderService, "string", "", nil, "IS…; default: the account's"},
 		{"actor.kind", HeaderActorKind, "string", "", actorKinds, "who asks; a user is held to role permissions; default: api"},

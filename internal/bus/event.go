@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -68,11 +69,14 @@ func EventHeaders() []EventHeader {
 // EventSchema is the identifier of the JSON Schema of an event type's payload.
 func EventSchema(eventType string) string { return "urn:parley:event:" + eventType }
 
-// SubjectOf is where an event is published: parley.events, the three parts of
-// its type (category, name, version), and the aggregate's id, in which
-// characters that mean something in a subject are replaced by "_".
-func SubjectOf(eventType, aggregate string) string {
-	return prefixEvents + eventType + "." + subjectToken(aggregate)
+// NoAccount stands in the subject of an event that belongs to no account.
+const NoAccount = "none"
+
+// SubjectOf is where an event is published: parley.events, the account or NoAccount,
+// the three parts of its type (category, name, version), and the aggregate's id, in
+// which characters that mean something in a subject are replaced by "_".
+func SubjectOf(account, eventType, aggregate string) string {
+	return prefixEvents + subjectToken(cmp.Or(account, NoAccount)) + "." + eventType + "." + subjectToken(aggregate)
 }
 
 func subjectToken(s string) string {
@@ -92,7 +96,7 @@ func eventMessage(e events.Recorded) (*nats.Msg, error) {
 		return nil, fmt.Errorf("publish event %s: %w", e.ID, err)
 	}
 	category, aggregate, _ := events.SplitStream(e.Stream)
-	m := nats.NewMsg(SubjectOf(eventType, aggregate))
+	m := nats.NewMsg(SubjectOf(e.Metadata.Account, eventType, aggregate))
 	m.Data = data
 	h := m.Header
 	h.Set(nats.MsgIdHdr, e.ID.String())

@@ -39,8 +39,17 @@ type EventOptions struct {
 	SaveEvery  time.Duration // how often the checkpoint is saved; default 1 s
 	Window     int           // events in flight; default 512
 	Pause      time.Duration // after something failed; default 1 s
+	LookEvery  time.Duration // how often it is looked whether somebody deleted the stream; default 5 s
 	Gather     time.Duration // news gathers for this long, so that a busy log is read in larger steps; default 5 ms
+	Rewind     Rewind        // nil: never
 	Logger     *slog.Logger  // nil: discard
+}
+
+// Rewind says whether the stream lost events, so that they are published again from behind
+// the last one that it has, whatever the checkpoint says.
+type Rewind interface {
+	Wanted() bool
+	Done() error // from here on the checkpoint says where to go on
 }
 
 // EventPublisher follows the log and publishes every event. The log is the
@@ -52,7 +61,8 @@ type EventPublisher struct {
 	log  store.LogReader
 	opts EventOptions
 
-	mark atomic.Pointer[Mark] // published up to here; nil before it is known
+	since time.Time            // events recorded before are not told; of Run alone
+	mark  atomic.Pointer[Mark] // published up to here; nil before it is known
 }
 
 // NewEventPublisher returns a publisher on a connection, which stays the
@@ -65,6 +75,7 @@ func NewEventPublisher(nc *nats.Conn, log store.LogReader, o *EventOptions) (*Ev
 	opts.Pause = cmp.Or(opts.Pause, time.Second)
 	opts.Gather = cmp.Or(opts.Gather, 5*time.Millisecond)
 	opts.SaveEvery = cmp.Or(opts.SaveEvery, time.Second)
+	opts.LookEvery = cmp.Or(opts.LookEvery, 5*time.Second)
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -118,8 +129,12 @@ func (p *EventPublisher) follow(ctx context.Context) error {
 			return err
 		}
 		p.opts.Logger.Warn("events are not published for now", "err", err)
+		pause := p.opts.Pause
+		if errors.Is(err, errEventsGone) {
+			pause = max(pause, deletionTakes)
+		}
 		select {
-		case <-time.After(p.opts.Pause):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return nil
 		}
@@ -138,6 +153,10 @@ func (p *EventPublisher) publish(ctx context.Context) error {
 	}
 	begun := mark // readers keep the pointer
 	p.mark.Store(&begun)
+	return p.watched(ctx, stream.CachedInfo(), func(ctx context.Context) error { return p.publishFrom(ctx, mark) })
+}
+
+func (p *EventPublisher) publishFrom(ctx context.Context, mark Mark) error {
 	for batch, err := range store.Subscribe(ctx, p.log, mark.Position, p.opts.Filter) {
 		if err != nil {
 			return err
@@ -183,8 +202,8 @@ var foreignType = events.ForeignRecorded{}.EventType()
 func (p *EventPublisher) publishBatch(batch store.Batch, mark Mark) (Mark, error) {
 	messages := make([]*nats.Msg, 0, len(batch.Events))
 	for _, e := range batch.Events {
-		if e.Type == foreignType {
-			continue // not an event of ours to tell
+		if e.Type == foreignType || e.Recorded.Before(p.since) {
+			continue // not an event of ours to tell, or the stream would have forgotten it
 		}
 		m, err := eventMessage(e)
 		if err != nil {
@@ -200,22 +219,48 @@ func (p *EventPublisher) publishBatch(batch store.Batch, mark Mark) (Mark, error
 }
 
 // resume returns where to go on. The stream may be behind the checkpoint: it is
-// written lazily, so a power cut takes its tail, and an operator may have
-// deleted it. Its own last event then says how far it goes.
+// written lazily, so a power cut takes its tail, an operator may have deleted it, and
+// damage may have taken a part. Its own last event then says how far it goes; likewise
+// where the checkpoint was lost.
 func (p *EventPublisher) resume(ctx context.Context, stream jetstream.Stream) (Mark, error) {
 	mark, err := p.lastMark(ctx)
 	if err != nil {
 		return Mark{}, fmt.Errorf("load event checkpoint: %w", err)
 	}
 	state := stream.CachedInfo().State
-	if state.LastSeq >= mark.Sequence {
+	rewind := p.opts.Rewind != nil && p.opts.Rewind.Wanted()
+	unknown := mark == Mark{} && state.Msgs > 0
+	if !rewind && !unknown && state.LastSeq >= mark.Sequence {
 		return mark, nil
 	}
-	p.opts.Logger.Warn("event stream lost its tail; publishing it again", "stream_sequence", state.LastSeq, "checkpoint_sequence", mark.Sequence)
-	if state.Msgs == 0 {
+	p.opts.Logger.Warn("event stream lost events, or how far it goes; publishing again from its last one", "stream_sequence", state.LastSeq, "checkpoint_sequence", mark.Sequence)
+	if mark, err = lastPublished(ctx, stream); err != nil {
+		return Mark{}, err
+	}
+	if rewind {
+		return mark, p.rewind(ctx, mark)
+	}
+	return mark, nil
+}
+
+// rewind makes the new mark durable before the wish for it is forgotten. An empty stream
+// gets what it would still hold.
+func (p *EventPublisher) rewind(ctx context.Context, mark Mark) error {
+	if mark.Position.IsZero() {
+		p.since = time.Now().Add(-eventsConfig(p.opts.Limits).MaxAge)
+	}
+	if err := p.opts.Checkpoint.Save(ctx, mark); err != nil {
+		return fmt.Errorf("save event checkpoint: %w", err)
+	}
+	return p.opts.Rewind.Done()
+}
+
+// lastPublished is the mark of the last event that the stream has; zero: it has none.
+func lastPublished(ctx context.Context, stream jetstream.Stream) (Mark, error) {
+	last, err := stream.GetLastMsgForSubject(ctx, SubjectEvents)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return Mark{}, nil
 	}
-	last, err := stream.GetMsg(ctx, state.LastSeq)
 	if err != nil {
 		return Mark{}, fmt.Errorf("read last event: %w", err)
 	}
@@ -223,7 +268,7 @@ func (p *EventPublisher) resume(ctx context.Context, stream jetstream.Stream) (M
 	if err != nil {
 		return Mark{}, fmt.Errorf("read last event: %w", err)
 	}
-	return Mark{Position: position, Sequence: state.LastSeq}, nil
+	return Mark{Position: position, Sequence: last.Sequence}, nil
 }
 
 func (p *EventPublisher) lastMark(ctx context.Context) (Mark, error) {

@@ -77,7 +77,7 @@ func published(t *testing.T, nc *nats.Conn) (all []jetstream.Msg) {
 func TestForeignConsumerSeesCloudEvents(t *testing.T) {
 	nc := connect(t, startBroker(t, t.TempDir()))
 	log := memstore.New()
-	live, err := nc.SubscribeSync("parley.events.conversation.message-added.v1.CH1")
+	live, err := nc.SubscribeSync("parley.events.AC1.conversation.message-added.v1.CH1")
 	require.NoError(t, err)
 	appendEvents(t, log, "conversation-CH1", store.NoStream, 2)
 	p, _ := startEvents(t, nc, log, nil)
@@ -117,7 +117,7 @@ func TestFormerShapesArePublishedInTodays(t *testing.T) {
 	requirePublished(t, p, log)
 	all := published(t, nc)
 	require.Len(t, all, 1)
-	require.Equal(t, "parley.events.conversation.participant-added.v2.CH1", all[0].Subject())
+	require.Equal(t, "parley.events.none.conversation.participant-added.v2.CH1", all[0].Subject())
 	require.Contains(t, string(all[0].Data()), `"type":"sms"`)
 }
 

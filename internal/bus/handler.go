@@ -7,6 +7,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/parley-engine/parley/internal/bus/access"
 	"github.com/parley-engine/parley/internal/bus/pubsub"
 	"github.com/parley-engine/parley/internal/engine"
 )
@@ -15,10 +16,11 @@ import (
 // that handles it touches it.
 type exchange struct {
 	*pubsub.Delivery
-	command  engine.Command // zero until it was read
-	attempts int            // so far
-	letter   *DeadLetter    // the one being redriven, else nil
-	result   string         // for the metrics: ok, or the kind of failure
+	command   engine.Command    // zero until it was read
+	attempts  int               // so far
+	letter    *DeadLetter       // the one being redriven, else nil
+	authority *access.Authority // what its sender is held to; nil: to nothing
+	result    string            // for the metrics: ok, or the kind of failure
 }
 
 func (x *exchange) door() string {
@@ -37,7 +39,10 @@ func (b *Bus) handle(m *message.Message) error {
 	x := exchangeOf(m)
 	x.attempts++
 	var err error
-	if x.command, err = decode(x.Delivery, b.opts.MaxCommandBytes); err != nil {
+	if x.command, err = b.names.decode(x.Delivery, b.opts.MaxCommandBytes); err != nil {
+		return err
+	}
+	if err := b.confine(m.Context(), x); err != nil {
 		return err
 	}
 	outcome, err := b.execute(m.Context(), x.command)
@@ -57,7 +62,7 @@ func (b *Bus) settle(next message.HandlerFunc) message.HandlerFunc {
 		ctx := m.Context()
 		x := &exchange{Delivery: pubsub.FromContext(ctx)}
 		x.Note = x
-		failure, err := b.takeTurn(ctx, x)
+		failure, err := b.admit(ctx, x)
 		if err != nil {
 			return nil, err
 		}
@@ -70,6 +75,21 @@ func (b *Bus) settle(next message.HandlerFunc) message.HandlerFunc {
 		b.metrics.count(x.door(), x.result)
 		return nil, err
 	}
+}
+
+// admit finds out who sent the command, and whether it is its turn.
+func (b *Bus) admit(ctx context.Context, x *exchange) (failure *engine.Failure, err error) {
+	if x.authority, err = authorityOf(x.Delivery); err != nil {
+		return invalid(CodeInvalid, "subject", "%v", err), nil
+	}
+	failure, err = b.takeTurn(ctx, x)
+	if failure != nil || err != nil || x.letter == nil {
+		return failure, err
+	}
+	if x.authority, err = authorityOf(x.Delivery); err != nil { // a redriven letter has its own
+		return invalid(CodeInvalid, "subject", "%v", err), nil
+	}
+	return nil, nil
 }
 
 // conclude turns what became of the command into a reply, a dead letter, or an
@@ -87,7 +107,7 @@ func (b *Bus) conclude(ctx context.Context, x *exchange, err error) error {
 	if failure.Kind == engine.KindInternal {
 		b.log.Error("command failed", "subject", x.Subject, "err", err, "cause", errors.Unwrap(failure))
 	}
-	if x.Sequence > 0 && hopeless(err, failure) {
+	if x.Sequence > 0 && hopeless(x, err, failure) {
 		if err := b.bury(ctx, x, failure, err); err != nil {
 			b.log.Error("dead letter was not kept; the command is tried again", "subject", x.Subject, "err", err)
 			return err
@@ -117,9 +137,10 @@ func (b *Bus) givenUp(ctx context.Context, x *exchange, err error) bool {
 }
 
 // hopeless is what becomes a dead letter: bytes nobody can read, failures that
-// did not pass, and faults of ours. A refusal is an answer.
-func hopeless(err error, f *engine.Failure) bool {
-	return f.Kind == engine.KindInternal || f.Retryable || f.Code == CodeParked || errors.As(err, new(unreadable))
+// did not pass, and faults of ours. A refusal is an answer; so are unreadable bytes to
+// who is held to an account, or else he could park the aggregates of others.
+func hopeless(x *exchange, err error, f *engine.Failure) bool {
+	return f.Kind == engine.KindInternal || f.Retryable || f.Code == CodeParked || x.authority == nil && errors.As(err, new(unreadable))
 }
 
 // retry repeats a durable command that failed for a passing reason, in its

@@ -23,6 +23,7 @@ type metrics struct {
 	commands *prometheus.CounterVec   // by door and result
 	seconds  *prometheus.HistogramVec // by door
 	buried   *prometheus.CounterVec   // by code
+	losses   *prometheus.CounterVec   // by what
 
 	// looked up once, because every command needs them
 	ok   map[string]prometheus.Counter
@@ -41,6 +42,12 @@ func newMetrics(r prometheus.Registerer, lanes *pubsub.Lanes, parked *parking) (
 		buried: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "parley_bus_dead_letters_total", Help: "Commands that became dead letters, by code.",
 		}, []string{"code"}),
+		losses: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "parley_bus_deleted_total", Help: "What somebody else deleted on the broker, by what: consumer and stream are made anew, messages were commands that nobody had handled.",
+		}, []string{"what"}),
+	}
+	for _, what := range []pubsub.Loss{pubsub.LostConsumer, pubsub.LostStream, pubsub.LostMessages} {
+		m.losses.WithLabelValues(string(what))
 	}
 	m.ok, m.took = map[string]prometheus.Counter{}, map[string]prometheus.Observer{}
 	for _, door := range []string{doorCall, doorSend} {
@@ -50,7 +57,7 @@ func newMetrics(r prometheus.Registerer, lanes *pubsub.Lanes, parked *parking) (
 	if r == nil {
 		return m, nil
 	}
-	for _, c := range append(gauges(lanes, parked), m.commands, m.seconds, m.buried) {
+	for _, c := range append(gauges(lanes, parked), m.commands, m.seconds, m.buried, m.losses) {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register bus metrics: %w", err)
 		}
@@ -78,6 +85,10 @@ func (m *metrics) count(door, result string) {
 		return
 	}
 	m.commands.WithLabelValues(door, result).Inc()
+}
+
+func (m *metrics) lost(what pubsub.Loss, n uint64) {
+	m.losses.WithLabelValues(string(what)).Add(float64(n))
 }
 
 // measure times what is inside it.

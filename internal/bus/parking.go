@@ -83,6 +83,15 @@ func (p *parking) remove(lane string, letter uint64) {
 	p.lanes[lane] = places
 }
 
+// forget gives up all places, and returns how many aggregates had some.
+func (p *parking) forget() (aggregates int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	aggregates = len(p.lanes)
+	clear(p.lanes)
+	return aggregates
+}
+
 func (p *parking) size() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,7 +105,10 @@ func (b *Bus) takeTurn(ctx context.Context, x *exchange) (*engine.Failure, error
 	if x.Sequence == 0 {
 		return nil, nil
 	}
-	asked := x.Header.Get(headerRedrive)
+	asked := ""
+	if x.authority == nil {
+		asked = x.Header.Get(headerRedrive)
+	}
 	if _, parked := b.parked.first(x.Key); !parked && asked == "" {
 		return nil, nil
 	}

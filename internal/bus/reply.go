@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/parley-engine/parley/internal/bus/pubsub"
 	"github.com/parley-engine/parley/internal/engine"
 )
 
@@ -69,16 +68,20 @@ var busy = appendReply(nil, failed(&engine.Failure{
 
 // replySubject is where the answer goes, empty for nowhere. Subjects of the
 // server and of our own doors are not taken from a producer.
-func replySubject(d *pubsub.Delivery) string {
-	if d.Reply != "" {
-		return d.Reply
-	}
+func (x *exchange) replySubject() string {
+	d := x.Delivery
 	subject := d.Header.Get(HeaderReplyTo)
 	if subject == "" {
 		subject = d.Header.Get(headerPlainReply)
 	}
 	if !literal(subject) || strings.HasPrefix(subject, "$") {
-		return ""
+		subject = ""
+	}
+	if x.authority != nil {
+		return confinedReply(d, x.authority, subject)
+	}
+	if answerable(d.Reply) {
+		return d.Reply
 	}
 	for _, own := range []string{prefixCall, prefixSend, prefixDead, prefixEvents} {
 		if strings.HasPrefix(subject, own) {
@@ -87,6 +90,10 @@ func replySubject(d *pubsub.Delivery) string {
 	}
 	return subject
 }
+
+// answerable reports whether a caller waits where it says. What the broker lets through
+// to subjects of its own would acknowledge a stream's message.
+func answerable(reply string) bool { return reply != "" && reply[0] != '$' }
 
 // literal reports whether one can publish to the subject.
 func literal(subject string) bool {
@@ -99,7 +106,7 @@ func literal(subject string) bool {
 // reply answers, if somebody asked. Durable commands may share one reply
 // subject, so their answers say in headers which command they are about.
 func (b *Bus) reply(x *exchange, r Reply) {
-	subject := replySubject(x.Delivery)
+	subject := x.replySubject()
 	if subject == "" {
 		return
 	}

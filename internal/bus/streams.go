@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/parley-engine/parley/internal/bus/access"
 )
 
 // Subjects. The last token of the first two is the id of the aggregate, or
@@ -17,17 +19,17 @@ const (
 	SubjectDead   = "parley.dead.>"
 	SubjectEvents = "parley.events.>"
 
-	prefixCall   = "parley.call."
-	prefixSend   = "parley.commands."
+	prefixCall   = access.CallPrefix
+	prefixSend   = access.CommandsPrefix
 	prefixDead   = "parley.dead."
-	prefixEvents = "parley.events."
+	prefixEvents = access.EventsPrefix
 )
 
 // Streams.
 const (
 	StreamCommands = "PARLEY_COMMANDS" // what is handled is purged soon after
 	StreamDead     = "PARLEY_DEAD"
-	StreamEvents   = "PARLEY_EVENTS"
+	StreamEvents   = access.EventStream
 )
 
 // commandsConfig refuses new commands when the stream is full rather than

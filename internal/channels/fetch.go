@@ -11,6 +11,7 @@ import (
 	"github.com/parley-engine/parley/domain"
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/internal/channels/carrier"
+	"github.com/parley-engine/parley/internal/reactor/guard"
 )
 
 // Fetcher gets the files of messages from where carriers have them.
@@ -27,9 +28,13 @@ type Fetcher struct {
 // Keep fetches a file. A *carrier.Refused says that it cannot be had; after any other
 // error it may be later.
 func (f Fetcher) Keep(ctx context.Context, m carrier.Media) (file events.Media, sha256 string, err error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, m.URL, nil)
-	if err != nil || r.URL.Host == "" {
+	address, err := guard.Address(m.URL)
+	if err != nil {
 		return file, "", &carrier.Refused{Reason: "the file's address is none"}
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
+	if err != nil {
+		return file, "", err
 	}
 	response, err := f.Client.Do(r)
 	if err != nil {

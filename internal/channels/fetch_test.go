@@ -35,6 +35,9 @@ func keepAll(_ context.Context, r io.Reader, limit int64) (string, int64, error)
 
 func TestFilesAreFetchedWithinLimits(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.ContainsFunc(r.RequestURI, func(c rune) bool { return c > '~' }) {
+			t.Errorf("%q is not ASCII", r.RequestURI)
+		}
 		switch r.URL.Path {
 		case "/ok":
 			w.Header().Set("Content-Type", "image/png; a=b")
@@ -57,7 +60,7 @@ func TestFilesAreFetchedWithinLimits(t *testing.T) {
 	t.Cleanup(server.Close)
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	f := channels.Fetcher{Client: client, Put: keepAll, Limit: 1000}
-	file, hash, err := f.Keep(t.Context(), carrier.Media{URL: server.URL + "/ok"})
+	file, hash, err := f.Keep(t.Context(), carrier.Media{URL: server.URL + "/ok?name=ü ber"})
 	require.NoError(t, err)
 	require.Equal(t, events.Media{ContentType: "image/png", Filename: "x.png", Size: 7}, file)
 	require.Len(t, hash, 64)

@@ -43,7 +43,7 @@ func NewREST(address, user, secret string, o RESTOptions) (*REST, error) {
 	}
 	safe := base.Scheme == "https" || base.Scheme == "http" && loopback(base.Hostname())
 	switch {
-	case base.User != nil || base.RawQuery != "" || base.Fragment != "":
+	case base.User != nil || base.RawQuery != "" || base.ForceQuery || strings.Contains(address, "#"):
 		return nil, errors.New("the address of the service has neither credentials nor a query")
 	case base.Host == "" || !safe:
 		return nil, fmt.Errorf("%s is not an https address; secrets are not sent in the open", base.Redacted())

@@ -217,17 +217,47 @@ func (e *Engine) ActFor(ctx context.Context, acting, accountSid string) error {
 	return nil
 }
 
-// MayRead refuses a user who is not a participant of the conversation: all
-// conversations are private. One that is not there, or elsewhere, is not found.
+// MayRead refuses whoever does not see a conversation (conversation.State.MayRead). One
+// that is not there, or elsewhere, is not found; a user who is a stranger in the place
+// is told the same of it as of one that is there.
 func (e *Engine) MayRead(ctx context.Context, p Place, identity, conversationSid string) error {
-	var refused error
-	err := e.conversations.glance(ctx, conversationSid, func(s conversation.State) {
-		if !s.Exists() || s.Removed() || s.Account != p.Account || s.Service != p.Service {
-			refused = notFound("The requested conversation was not found")
-			return
+	return e.mayKnow(ctx, p, identity, conversationSid, conversation.State.MayRead)
+}
+
+// MayJoin is MayRead for a command that adds who asks to the conversation: who made it
+// may send that before he sees it.
+func (e *Engine) MayJoin(ctx context.Context, p Place, identity, conversationSid string) error {
+	return e.mayKnow(ctx, p, identity, conversationSid, func(s conversation.State, c domain.Caller) error {
+		if s.MayJoin(c, identity) {
+			return nil
 		}
-		refused = s.MayRead(domain.Caller{Identity: identity})
+		return s.MayRead(c)
 	})
+}
+
+func (e *Engine) mayKnow(ctx context.Context, p Place, identity, conversationSid string, may func(conversation.State, domain.Caller) error) error {
+	r := request{Command: Command{Account: p.Account, Service: p.Service}}
+	if identity != "" {
+		r.Actor = events.Actor{Kind: events.ActorUser, ID: identity}
+	}
+	caller, err := e.caller(ctx, &r)
+	if err != nil {
+		return AsFailure(err)
+	}
+	refused := may(conversation.State{}, caller)
+	if conversationSid == "" {
+		return asError(refused)
+	}
+	look := func(s conversation.State) {
+		if s.Account != p.Account || s.Service != p.Service {
+			s = conversation.State{}
+		}
+		refused = may(s, caller)
+	}
+	err = e.conversations.glance(ctx, conversationSid, look)
+	if err == nil && refused != nil && e.conversations.shared { // another node may have let him in
+		err = e.conversations.view(ctx, conversationSid, look)
+	}
 	return asError(cmp.Or(err, refused))
 }
 
@@ -240,23 +270,22 @@ func asError(err error) error {
 
 // ConversationSid returns the SID of a conversation of the place that is named by
 // SID or unique name. It reads the log's truth, not a read model. A SID is
-// returned as it is, whether there is such a conversation or not.
+// returned as it is, whether there is such a conversation or not. For a name that
+// stands for none it is empty: whether somebody may know that is MayRead's to say.
 func (e *Engine) ConversationSid(ctx context.Context, p Place, ref string) (string, error) {
 	if domain.IsSID("CH", ref) {
 		return ref, nil
 	}
 	holder, err := e.holderOf(ctx, reservation.UniqueName, p.Service, ref)
-	if err != nil {
-		return "", AsFailure(err)
+	if err != nil || holder == "" {
+		return "", asError(err)
 	}
-	found := false
-	if holder != "" {
-		err = e.conversations.glance(ctx, holder, func(s conversation.State) {
-			found = !s.Removed() && s.UniqueName == ref && s.Service == p.Service
-		})
-	}
-	if err == nil && !found {
-		err = notFound("The requested conversation was not found")
+	var found bool
+	err = e.conversations.glance(ctx, holder, func(s conversation.State) {
+		found = !s.Removed() && s.UniqueName == ref && s.Service == p.Service
+	})
+	if !found {
+		holder = ""
 	}
 	return holder, asError(err)
 }

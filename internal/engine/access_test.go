@@ -225,13 +225,23 @@ func TestOnlyParticipantsRead(t *testing.T) {
 	require.NoError(t, d.MayRead(t.Context(), here, "alice", ch))
 	require.NoError(t, d.MayRead(t.Context(), here, "", ch), "the server reads everything")
 	require.Equal(t, 50430, engine.AsFailure(d.MayRead(t.Context(), here, "mallory", ch)).Twilio)
-	for _, identity := range []string{"", "alice"} {
-		require.Equal(t, 20404, engine.AsFailure(d.MayRead(t.Context(), elsewhere, identity, ch)).Twilio)
-		require.Equal(t, 20404, engine.AsFailure(d.MayRead(t.Context(), engine.Place{Account: domain.SID("AC", "x"), Service: here.Service}, identity, ch)).Twilio)
-		require.Equal(t, 20404, engine.AsFailure(d.MayRead(t.Context(), here, identity, domain.SID("CH", "absent"))).Twilio)
+	nowhere := func() (codes [2][]int) {
+		for i, identity := range []string{"", "alice"} {
+			for _, err := range []error{
+				d.MayRead(t.Context(), elsewhere, identity, ch),
+				d.MayRead(t.Context(), engine.Place{Account: domain.SID("AC", "x"), Service: here.Service}, identity, ch),
+				d.MayRead(t.Context(), here, identity, domain.SID("CH", "absent")),
+				d.MayRead(t.Context(), here, identity, ""),
+			} {
+				codes[i] = append(codes[i], engine.AsFailure(err).Twilio)
+			}
+		}
+		return codes
 	}
+	require.Equal(t, [2][]int{{20404, 20404, 20404, 20404}, {50430, 50430, 50430, 50430}}, nowhere(), "a user learns nothing by asking")
 	d.must("conversation.remove", ch, fields{})
-	require.Equal(t, 20404, engine.AsFailure(d.MayRead(t.Context(), here, "alice", ch)).Twilio)
+	require.Equal(t, 50430, engine.AsFailure(d.MayRead(t.Context(), here, "alice", ch)).Twilio)
+	require.Equal(t, 20404, engine.AsFailure(d.MayRead(t.Context(), here, "", ch)).Twilio)
 }
 
 func TestReferencesAreFoundInTheirService(t *testing.T) {
@@ -244,10 +254,7 @@ func TestReferencesAreFoundInTheirService(t *testing.T) {
 	us := d.must("user.create", "", fields{"identity": "alice"}).Sid
 	found := func(p engine.Place, ref string) (string, string) {
 		conversation, err := d.ConversationSid(t.Context(), p, ref)
-		if err != nil {
-			require.Equal(t, 20404, engine.AsFailure(err).Twilio)
-			conversation = ""
-		}
+		require.NoError(t, err)
 		user, err := d.UserSid(t.Context(), p, ref)
 		if err != nil {
 			require.Equal(t, 20404, engine.AsFailure(err).Twilio)

@@ -58,11 +58,15 @@ func (a *aggregates[S]) visit(ctx context.Context, id string, visitor func(strea
 		return err
 	}
 	defer leave()
-	at, cached := a.cache.take(stream)
-	if !cached {
-		if at, err = a.load(ctx, stream); err != nil {
-			return err
-		}
+	at, old, cached := a.cache.take(stream)
+	switch {
+	case !cached:
+		at, err = a.load(ctx, stream)
+	case old:
+		at, err = store.CatchUp(ctx, a.log, stream, at, a.fold)
+	}
+	if err != nil {
+		return err
 	}
 	before := at.Revision
 	next, err := visitor(stream, at)
@@ -80,6 +84,12 @@ func stateIsKnown(err error) bool {
 	var failure *Failure
 	var needed *claimsNeeded
 	return errors.As(err, &refusal) || errors.As(err, &failure) || errors.As(err, &needed)
+}
+
+// mayNot tells refusals of who asks from those of what is asked.
+func mayNot(err error) bool {
+	var refusal *domain.Refusal
+	return errors.As(err, &refusal) && refusal.Kind == domain.PermissionDenied
 }
 
 // view returns the state as the log has it now. The state must not be changed
@@ -199,10 +209,13 @@ func (a *aggregates[S]) transact(ctx context.Context, r *request, id string, d d
 			if err := r.begin(); err != nil {
 				return nil, err
 			}
+			es, err := d.decide(at.State.State)
+			if mayNot(err) {
+				return nil, err // and does not learn the revision either
+			}
 			if err := r.expects(at.Revision); err != nil {
 				return nil, err
 			}
-			es, err := d.decide(at.State.State)
 			if err != nil || len(es) == 0 {
 				return nil, err
 			}

@@ -22,6 +22,7 @@ type cache[S any] struct {
 type weighted[S any] struct {
 	value  folded[S]
 	weight int
+	old    bool // others have written behind it: it is where to read on from, and shown to nobody
 }
 
 // rememberedNews is how many streams' news are remembered for states that are
@@ -40,8 +41,9 @@ func newLRU[V any](size int) *simplelru.LRU[string, V] {
 	return lru
 }
 
-// take removes and returns the state of a stream.
-func (c *cache[S]) take(stream string) (folded[S], bool) {
+// take removes and returns the state of a stream. One that is old is a beginning of
+// what the log has.
+func (c *cache[S]) take(stream string) (at folded[S], old, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	found, ok := c.states.Get(stream)
@@ -49,7 +51,7 @@ func (c *cache[S]) take(stream string) (folded[S], bool) {
 		c.states.Remove(stream)
 		c.weight -= found.weight
 	}
-	return found.value, ok
+	return found.value, found.old, ok
 }
 
 // show lets look see the state of a stream where it is, false when it is not
@@ -58,35 +60,43 @@ func (c *cache[S]) show(stream string, look func(folded[S])) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	found, ok := c.states.Get(stream)
-	if ok {
+	if ok = ok && !found.old; ok {
 		look(found.value)
 	}
 	return ok
 }
 
-// hear drops a state that somebody else's event at the revision makes old. One
-// that is taken is not kept when it comes back.
+// hear makes a state old that somebody else's event at the revision goes beyond, and
+// drops one that was folded up to this very event: whoever has it believes perhaps that
+// it is his own. One that is taken is told when it comes back.
 func (c *cache[S]) hear(stream string, revision store.Revision) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.news.Add(stream, revision)
-	if found, ok := c.states.Peek(stream); ok && found.value.Revision <= revision {
+	found, ok := c.states.Peek(stream)
+	switch {
+	case !ok || found.value.Revision > revision:
+	case found.value.Revision == revision:
 		c.states.Remove(stream)
 		c.weight -= found.weight
+	default:
+		found.old = true
+		c.states.Add(stream, found)
 	}
 }
 
 // put hands a state over and drops the least recently used ones over the limit.
-// One that is older than what others wrote is not kept; neither is one that was
-// changed up to the very event of somebody else, who may have got in first with
-// what this process believes it wrote.
+// One that is older than what others wrote is kept to read on from. One that was
+// changed up to the very event of somebody else, or before one, is not: who wrote that
+// may have got in first with what this process believes it wrote.
 func (c *cache[S]) put(stream string, value folded[S], weight int, changed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if news, ok := c.news.Get(stream); ok && (news > value.Revision || changed && news == value.Revision) {
+	news, ok := c.news.Get(stream)
+	if ok && changed && news >= value.Revision {
 		return
 	}
-	c.states.Add(stream, weighted[S]{value, weight})
+	c.states.Add(stream, weighted[S]{value, weight, ok && news > value.Revision})
 	c.weight += weight
 	for c.weight > c.limit {
 		_, dropped, ok := c.states.RemoveOldest()

@@ -11,6 +11,7 @@ import (
 	"github.com/parley-engine/parley/domain/conversation"
 	"github.com/parley-engine/parley/domain/media"
 	"github.com/parley-engine/parley/domain/reservation"
+	"github.com/parley-engine/parley/domain/service"
 	"github.com/parley-engine/parley/domain/user"
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/store"
@@ -164,7 +165,11 @@ func (e *Engine) dispossess(ctx context.Context, r *request, stream, reservation
 		return ask(ctx, e.conversations, r, holder, fence, func(s conversation.State) (bool, error) {
 			attached := c.Kind == reservation.Media && c.Ref != c.Value && s.Attached(c.Value) // by another message, be it gone
 			if attached || s.Holds(theirs) {
-				return false, conversation.Taken(c, holder)
+				swept, err := e.sweptAway(ctx, s.Service)
+				if err == nil && !swept {
+					err = conversation.Taken(c, holder)
+				}
+				return false, err
 			}
 			return s.State == events.StateClosed || s.Removed(), nil
 		})
@@ -192,6 +197,14 @@ func (e *Engine) dispossess(ctx context.Context, r *request, stream, reservation
 	default:
 		return fmt.Errorf("reservation %s is held by %q, which can hold none", reservationID, seen.Holder)
 	}
+}
+
+// sweptAway reports whether a service was removed: its conversations hold nothing any
+// more, whenever they are cleared away. The log is asked, because another node may have
+// removed it a moment ago.
+func (e *Engine) sweptAway(ctx context.Context, sid string) (gone bool, err error) {
+	err = e.services.view(ctx, sid, func(s service.State) { gone = !s.Exists() })
+	return gone, err
 }
 
 // ask enters a holder's lane, lets it answer from its present state, and fences

@@ -203,6 +203,10 @@ func (e *Engine) userOf(ctx context.Context, serviceSid, identity string) (strin
 // due now, and answers when the next one will be. ok is false when no timer is
 // running. A conversation that is not there has no timers. The instant that was
 // noted is not looked at: the conversation knows better.
+//
+// Where others write to the log as well, the conversation is looked at as the log has it
+// now: nothing orders what this node heard of it and why it is asked about, and an entry
+// that is answered on an old state is lost, or late.
 func (e *Engine) Advance(ctx context.Context, sid string, _ time.Time) (next time.Time, ok bool, err error) {
 	if !domain.IsSID("CH", sid) {
 		return time.Time{}, false, nil
@@ -212,7 +216,11 @@ func (e *Engine) Advance(ctx context.Context, sid string, _ time.Time) (next tim
 		accountSid = s.Account
 		next, _, ok = s.NextDue()
 	}
-	if err := e.conversations.glance(ctx, sid, look); err != nil {
+	now := e.conversations.glance
+	if e.conversations.shared {
+		now = e.conversations.view
+	}
+	if err := now(ctx, sid, look); err != nil {
 		return time.Time{}, false, AsFailure(err)
 	}
 	if !ok || next.After(e.options.Now()) {
@@ -226,7 +234,7 @@ func (e *Engine) Advance(ctx context.Context, sid string, _ time.Time) (next tim
 	if _, err := e.Execute(ctx, command); err != nil {
 		return next, true, err
 	}
-	if err := e.conversations.glance(ctx, sid, look); err != nil {
+	if err := now(ctx, sid, look); err != nil {
 		return time.Time{}, false, AsFailure(err)
 	}
 	return next, ok, nil

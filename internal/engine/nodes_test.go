@@ -132,3 +132,71 @@ func TestNodesDoEachCommandOnce(t *testing.T) {
 	require.Equal(t, outcomes[0], outcomes[2])
 	require.Equal(t, commands, n[0].all()["conversation.message-added.v1"])
 }
+
+// Whatever a node has heard when a timer is looked at, it answers what the log says: an
+// entry is dropped for good when the answer is that there is none.
+func TestATimerIsLookedAtAsTheLogHasIt(t *testing.T) {
+	timers := fields{"timers": fields{"inactive": "PT1M", "closed": "PT1H"}}
+	steps := map[string]func(n []*desk, ch string){
+		"the other reopens it": func(n []*desk, ch string) {
+			n[1].must("conversation.add-message", ch, fields{"author": "ann", "body": "x"})
+		},
+		"the other sets a timer": func(n []*desk, ch string) {
+			n[1].must("conversation.update", ch, fields{"timers": fields{"inactive": "PT2M"}})
+		},
+		"the other takes it away": func(n []*desk, ch string) {
+			n[1].must("conversation.update", ch, fields{"timers": fields{"inactive": "PT0S", "closed": "PT0S"}})
+		},
+		"the other closes it":       func(n []*desk, ch string) { n[1].must("conversation.update", ch, fields{"state": "closed"}) },
+		"the other makes it active": func(n []*desk, ch string) { n[1].must("conversation.update", ch, fields{"state": "active"}) },
+	}
+	for first := range steps {
+		for second := range steps {
+			for _, hears := range []string{"", "between", "after"} {
+				n := nodes(t, "one", "two")
+				ch := n[0].must("conversation.create", "", timers).Sid
+				n[0].advance(2 * time.Minute)
+				n[1].advance(2 * time.Minute)
+				_, _, err := n[0].Advance(t.Context(), ch, n[0].clock())
+				require.NoError(t, err)
+				for i, step := range []string{first, second} {
+					if i == 1 && (first == "the other closes it" || hears == "between") {
+						n[0].hear()
+					}
+					if first != "the other closes it" || i == 0 {
+						steps[step](n, ch)
+					}
+				}
+				if hears == "after" {
+					n[0].hear()
+				}
+				got, ok, err := n[0].Advance(t.Context(), ch, n[0].clock())
+				require.NoError(t, err)
+				fresh := newDesk(t, n[0].log, func(o *engine.Options) { o.Node, o.Now = "three", n[0].clock })
+				want, running, err := fresh.Advance(t.Context(), ch, n[0].clock())
+				require.NoError(t, err)
+				require.Equal(t, []any{want, running}, []any{got, ok}, "%s, then %s, hears %s", first, second, hears)
+			}
+		}
+	}
+}
+
+// What others write is read on from what a node knows, not from the beginning.
+func TestANodeReadsOnFromWhatItKnows(t *testing.T) {
+	n := nodes(t, "one", "two")
+	log := &counting{Log: n[0].log}
+	reader := newDesk(t, log, func(o *engine.Options) { o.Node = "three" })
+	ch := n[0].must("conversation.create", "", fields{}).Sid
+	say := func(d *desk) { d.must("conversation.add-message", ch, fields{"author": "ann", "body": "x"}) }
+	for range 200 {
+		say(n[0])
+	}
+	say(reader)
+	for range 20 {
+		say(n[0])
+		reader.hear()
+		before := log.read
+		say(reader)
+		require.LessOrEqual(t, log.read-before, 3, "events read for one command")
+	}
+}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/parley-engine/parley/domain"
@@ -90,7 +91,7 @@ func (e *Engine) onConversation(ctx context.Context, r *request, id string, deci
 func (e *Engine) belongs(ctx context.Context, r *request, s conversation.State) error {
 	wanted := firstOf(r.Account, e.options.DefaultAccount)
 	if !s.Exists() || s.Account != wanted || (r.Service != "" && r.Service != s.Service) {
-		return notFound("The requested conversation was not found")
+		return e.unseen(ctx, r)
 	}
 	r.Account, r.Service = s.Account, s.Service
 	if r.Actor.Kind == events.ActorSystem || r.Actor.Kind == events.ActorTimer {
@@ -98,6 +99,20 @@ func (e *Engine) belongs(ctx context.Context, r *request, s conversation.State) 
 	}
 	owned, err := e.owns(ctx, s.Account, s.Service)
 	if err == nil && !owned {
+		return e.unseen(ctx, r)
+	}
+	return err
+}
+
+// unseen refuses what is asked of a conversation that is not there for the caller, as
+// the conversation itself would.
+func (e *Engine) unseen(ctx context.Context, r *request) error {
+	caller, err := e.caller(ctx, r)
+	if err == nil {
+		err = conversation.State{}.MayRead(caller)
+	}
+	var refusal *domain.Refusal
+	if errors.As(err, &refusal) && refusal.Kind == domain.NotFound {
 		return notFound("The requested conversation was not found")
 	}
 	return err

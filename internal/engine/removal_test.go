@@ -251,7 +251,7 @@ func TestConversationsOfARemovedServiceAreNotFound(t *testing.T) {
 	}
 	asAlice := command(t, "conversation.add-message", ch, fields{"body": "x"})
 	asAlice.Actor = events.Actor{Kind: events.ActorUser, ID: "alice"}
-	d.refused("not_found", asAlice)
+	d.refused("not_a_participant", asAlice) // whether there is a conversation is not hers to know
 	for _, c := range []engine.Command{create, command(t, withPeople, "", people(fields{}, identity("bob"))), command(t, "user.create", "", identity("bob")), file} {
 		c.ID, c.Service = events.ID{}, other
 		d.refused("not_found", c)

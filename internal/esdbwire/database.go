@@ -16,8 +16,8 @@ import (
 	"github.com/parley-engine/parley/store"
 )
 
-// maxAppend bounds the bytes of one append, as EventStoreDB does unless told
-// otherwise.
+// maxAppend bounds the data of one append, in bytes as they came, as EventStoreDB does
+// unless told otherwise. Types and metadata do not count.
 const maxAppend = 1 << 20
 
 // maxTries bounds how often an append that takes any revision is tried while others
@@ -37,6 +37,17 @@ const (
 	anyRevision
 	streamExists
 )
+
+// number is the expectation as clients of old read it.
+func (x expectation) number() int64 {
+	switch x.kind {
+	case anyRevision:
+		return -2
+	case streamExists:
+		return -4
+	}
+	return int64(x.revision) // store.NoStream is their -1
+}
 
 func (x expectation) String() string {
 	switch {
@@ -62,11 +73,20 @@ type database struct {
 	log      Log
 	appender store.Appender // nil: nobody writes
 	writeOwn bool           // Parley's own streams too
+	lanes    *lanes         // in which appends go
+	pasts    pasts
 
 	// deleting is held by who deletes: what a stream has must not grow between a look
 	// at its end and hiding it, or an append would be hidden that nobody saw. Appends
 	// to streams of others share it.
 	deleting sync.RWMutex
+}
+
+// newDatabase returns one whose lanes are to be stopped.
+func newDatabase(c Config) *database {
+	d := &database{names: names{c.Own}, log: c.Log, appender: c.Appender, writeOwn: c.WriteOwn, pasts: pasts{list: map[string]past{}}}
+	d.lanes = newLanes(d)
+	return d
 }
 
 // mayWrite reports whether clients may append to a stream. What says how much of a
@@ -95,18 +115,7 @@ func (d *database) write(ctx context.Context, stream string, x expectation, batc
 	if err != nil {
 		return outcome{}, err
 	}
-	if d.isOwn(stream) && x.kind == exactly && len(batch) > 0 {
-		return d.put(ctx, stream, x, x.revision, encoded)
-	}
-	d.deleting.RLock()
-	defer d.deleting.RUnlock()
-	for range maxTries {
-		o, err := d.attempt(ctx, stream, x, encoded)
-		if moved := new(wrongVersion); !errors.As(err, &moved) || x.kind == exactly || moved.actual < 0 {
-			return o, err
-		}
-	}
-	return outcome{}, fmt.Errorf("append to %.60q: %d conflicts in a row: %w", stream, maxTries, store.ErrUnavailable)
+	return d.lanes.begin(ctx, stream, x, encoded).end()
 }
 
 func (d *database) encode(stream string, batch []proposed) ([]events.Proposed, error) {
@@ -114,7 +123,7 @@ func (d *database) encode(stream string, batch []proposed) ([]events.Proposed, e
 	encoded := make([]events.Proposed, len(batch))
 	for i := range batch {
 		p := &batch[i]
-		if size += p.size(); size > maxAppend {
+		if size += len(p.data); size > maxAppend {
 			return nil, tooLarge()
 		}
 		if p.kind == tombstoneType || p.kind == "" {
@@ -163,17 +172,15 @@ func (d *database) attempt(ctx context.Context, stream string, x expectation, ba
 
 // put appends behind a revision.
 func (d *database) put(ctx context.Context, stream string, x expectation, base store.Revision, batch []events.Proposed) (outcome, error) {
-	appended, err := d.appender.Append(ctx, d.stored(stream), base, batch)
+	// No stream ends at the greatest number, which is none of the log's.
+	appended, err := d.appender.Append(ctx, d.stored(stream), min(base, store.End-1), batch)
 	if conflict := new(store.ConflictError); errors.As(err, &conflict) {
 		return outcome{}, &wrongVersion{stream, x, conflict.Actual}
 	}
 	return outcome{appended.Revision, appended.Position}, err
 }
 
-// lookBack is how far behind the end a batch is looked for that is to be written at
-// any revision: it may be the same append again.
-const lookBack = 64
-
+// writtenBefore looks for a batch as lookBack says.
 func (d *database) writtenBefore(ctx context.Context, stream string, batch []events.Proposed) (outcome, bool, error) {
 	i, at, seen := len(batch)-1, outcome{}, 0
 	for e, err := range d.log.ReadStream(ctx, d.stored(stream), store.End, store.Backwards) {
@@ -203,6 +210,9 @@ func (d *database) delete(ctx context.Context, stream string, x expectation) (ou
 	d.deleting.Lock()
 	defer d.deleting.Unlock()
 	s, err := d.toEnd(ctx, stream, x)
+	if err == nil && s.last < 0 { // there is nothing to hide, whatever was expected
+		err = &wrongVersion{stream, x, s.last}
+	}
 	if err != nil {
 		return outcome{}, err
 	}

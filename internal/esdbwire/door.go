@@ -6,8 +6,6 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
-	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -184,23 +182,3 @@ func (l *lobby) Close() error {
 
 // Addr implements net.Listener.
 func (l *lobby) Addr() net.Addr { return l.address }
-
-// probes answers who asks whether the server lives, and what it is, as the vendor's
-// does: everybody may ask.
-func probes() *http.Server {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /health/live", func(w http.ResponseWriter, r *http.Request) {
-		code, err := strconv.Atoi(r.FormValue("liveCode"))
-		if err != nil || code < 200 || code > 299 {
-			code = http.StatusNoContent
-		}
-		w.WriteHeader(code)
-	})
-	mux.HandleFunc("GET /info", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"esVersion":"`+version+`","state":"leader","features":{"projections":false,"userManagement":false,"atomPub":false}}`)
-	})
-	return &http.Server{
-		Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, IdleTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10,
-	}
-}

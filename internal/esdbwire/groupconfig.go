@@ -42,9 +42,8 @@ func (n groupName) checkpoint() string { return groupMark + n.String() + "-check
 func (n groupName) parked() string     { return groupMark + n.String() + "-parked" }
 
 func (n groupName) check() error {
-	longest := store.MaxName - len(foreignPrefix) - len(metastreamMark)
-	if n.Group == "" || len(n.checkpoint()) > longest || !store.ValidName(n.String()) {
-		return badRequest("a group needs a name of plain text; with its stream's it takes %d bytes", longest-len(groupMark)-len("::-checkpoint"))
+	if n.Group == "" || len(n.checkpoint()) > longestName || !store.ValidName(n.String()) {
+		return badRequest("a group needs a name of plain text; with its stream's it takes %d bytes", longestName-len(groupMark)-len("::-checkpoint"))
 	}
 	return nil
 }

@@ -26,6 +26,7 @@ type query struct {
 	count     uint64
 	subscribe bool
 	textID    bool // ids as text
+	places    bool // the client wants to be told where the stream begins and ends
 
 	matches    func(r *record) bool
 	checkpoint uint64 // a checkpoint after so many events considered; 0: none
@@ -54,6 +55,7 @@ func (d *database) queryOf(o *streams.ReadReq_Options) (*query, error) {
 		return nil, badRequest("neither a count nor a subscription")
 	}
 	_, q.textID = o.GetUuidOption().GetContent().(*streams.ReadReq_Options_UUIDOption_String_)
+	q.places = o.GetControlOption().GetCompatibility() > 0
 	if err := q.source(o); err != nil {
 		return nil, err
 	}
@@ -80,20 +82,18 @@ func (q *query) source(o *streams.ReadReq_Options) error {
 func (q *query) from(s *streams.ReadReq_Options_StreamOptions) error {
 	switch at := s.GetRevisionOption().(type) {
 	case *streams.ReadReq_Options_StreamOptions_Revision:
-		if at.Revision > math.MaxInt64-1 {
-			return badRequest("revision %d is too large", at.Revision)
-		}
-		q.revision = store.Revision(at.Revision)
-		if q.subscribe {
-			q.revision++
+		switch n := at.Revision; {
+		case n == math.MaxUint64 && (q.subscribe || q.direction == store.Backwards):
+			q.fromEnd()
+		case n > math.MaxInt64:
+			return badRequest("revision %d is above %d", n, int64(math.MaxInt64))
+		case q.subscribe:
+			q.revision = store.Revision(min(n, math.MaxInt64-1)) + 1
+		default:
+			q.revision = store.Revision(n)
 		}
 	case *streams.ReadReq_Options_StreamOptions_End:
-		q.atEnd = true
-		if q.direction == store.Backwards {
-			q.revision = store.End
-		} else if !q.subscribe {
-			q.revision = store.End - 1 // there is nothing
-		}
+		q.fromEnd()
 	default: // the start
 		if q.direction == store.Backwards {
 			q.revision = -1
@@ -102,23 +102,30 @@ func (q *query) from(s *streams.ReadReq_Options_StreamOptions) error {
 	return nil
 }
 
-// within reads where in the whole log to begin. A pair whose second number is the
-// smaller one is a place before the event at the first: a subscription behind it
-// begins with that event.
+// fromEnd begins where the stream ends: forwards there is nothing yet.
+func (q *query) fromEnd() {
+	q.atEnd = true
+	if !q.subscribe {
+		q.revision = store.End
+	}
+}
+
+// within reads where in the whole log to begin. Whether there is such a place the log
+// says, see service.place.
 func (q *query) within(a *streams.ReadReq_Options_AllOptions) error {
 	switch at := a.GetAllOption().(type) {
 	case *streams.ReadReq_Options_AllOptions_Position:
 		commit, prepare := at.Position.GetCommitPosition(), at.Position.GetPreparePosition()
+		if commit == math.MaxUint64 { // the end, as a number
+			q.atEnd = true
+			return nil
+		}
 		if commit > math.MaxInt64 || prepare > commit {
 			return badRequest("there is no position %d/%d", commit, prepare)
 		}
-		if q.subscribe && prepare < commit {
-			commit--
-		}
-		q.position = events.At(commit)
+		q.position = events.Position{Commit: commit, Prepare: prepare}
 	case *streams.ReadReq_Options_AllOptions_End:
 		q.atEnd = true
-		q.position = events.At(math.MaxInt64)
 	}
 	return nil
 }

@@ -2,9 +2,9 @@ package esdbwire
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"iter"
-	"slices"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -50,6 +50,7 @@ func (s *service) read(r *streams.ReadReq, call streams.Streams_ReadServer) erro
 
 // readStream sends up to count events from a revision, inclusive.
 func (s *service) readStream(ctx context.Context, q *query, a *answer) error {
+	asked := q.revision
 	there, visible, err := s.look(ctx, q)
 	if err != nil {
 		return err
@@ -57,7 +58,7 @@ func (s *service) readStream(ctx context.Context, q *query, a *answer) error {
 	if !there {
 		return a.notFound(q.stream)
 	}
-	sent := uint64(0)
+	sent, last := uint64(0), visible.last
 	for e, err := range s.log.ReadStream(ctx, q.stored, q.revision, q.direction) {
 		if err != nil {
 			return err
@@ -68,27 +69,52 @@ func (s *service) readStream(ctx context.Context, q *query, a *answer) error {
 		if e.Recorded.Before(visible.since) {
 			continue
 		}
+		if sent == 0 {
+			if err := a.begins(q, asked, store.Revision(e.Revision)); err != nil {
+				return err
+			}
+		}
 		if err := a.recorded(&e); err != nil {
 			return err
 		}
+		last = max(last, store.Revision(e.Revision))
 		if sent++; sent == q.count {
-			return nil
+			break
 		}
 	}
-	if sent > 0 || !s.isOwn(q.stream) {
+	return s.ends(ctx, q, a, asked, sent, last, visible)
+}
+
+// ends says where the stream ends to a client that knows the message: it waits for that
+// where there was no event to send.
+func (s *service) ends(ctx context.Context, q *query, a *answer, asked store.Revision, sent uint64, last store.Revision, v visible) error {
+	if s.isOwn(q.stream) && (sent == 0 || q.places) {
+		end, err := s.end(ctx, q.stream)
+		if err != nil {
+			return err
+		}
+		if end.last < 0 {
+			return a.notFound(q.stream)
+		}
+		last = max(last, end.last)
+	}
+	if !q.places {
 		return nil
 	}
-	last, err := s.end(ctx, q.stream)
-	if err == nil && last.last < 0 {
-		err = a.notFound(q.stream)
+	if sent == 0 {
+		if err := a.nothing(q, asked, last, v); err != nil {
+			return err
+		}
 	}
-	return err
+	return a.lastPosition(last)
 }
 
 // visible is what may be seen of a stream.
 type visible struct {
 	first store.Revision
 	since time.Time
+	last  store.Revision // of the stream, as it was looked at; not of Parley's
+	cut   store.Revision // the first to be seen, also where the stream does not reach it
 }
 
 // look finds out what there is of a stream, and moves the query to the first event
@@ -101,10 +127,11 @@ func (d *database) look(ctx context.Context, q *query) (there bool, v visible, e
 	if err != nil {
 		return false, v, err
 	}
-	if state.tombstoned {
+	if state.tombstoned && !(q.subscribe && q.atEnd) { // nothing comes any more, which is no error
 		return false, v, streamDeleted(q.stream)
 	}
-	v.first = state.first()
+	v.first, v.last = state.first(), state.last
+	v.cut = max(v.first, store.Revision(state.before))
 	if state.maxAge > 0 {
 		v.since = time.Now().Add(-state.maxAge)
 	}
@@ -159,80 +186,16 @@ func (s *service) readAll(ctx context.Context, q *query, a *answer) error {
 	return nil
 }
 
-func (s *service) all(ctx context.Context, q *query) iter.Seq2[events.Recorded, error] {
-	if q.direction == store.Forwards {
-		return s.log.ReadAll(ctx, before(q.position), asKept)
-	}
-	return s.backwards(ctx, q.position, max(q.count, smallestWindow))
-}
-
-// before is the place from which a reader behind it sees the event at p.
-func before(p events.Position) events.Position {
-	if p.IsZero() {
-		return p
-	}
-	return events.At(p.Commit - 1)
-}
-
-// Windows of a backward read, in positions.
-const (
-	smallestWindow = 64
-	largestWindow  = 4096
-)
-
-// backwards yields the events before a position, the last first. The log reads
-// forwards only, so it goes back by windows: each is read once, and kept for the
-// moment in which it is turned round.
-func (s *service) backwards(ctx context.Context, end events.Position, first uint64) iter.Seq2[events.Recorded, error] {
-	return func(yield func(events.Recorded, error) bool) {
-		head, err := s.log.Head(ctx)
-		if err != nil {
-			yield(events.Recorded{}, err)
-			return
-		}
-		to := min(end.Commit, head.Commit+1) // exclusive
-		for size := min(first, largestWindow); to > 1; size = min(2*size, largestWindow) {
-			from := to - 1 - min(to-1, size)
-			window, err := s.window(ctx, from, to)
-			if err != nil {
-				yield(events.Recorded{}, err)
-				return
-			}
-			for _, e := range slices.Backward(window) {
-				if !yield(e, nil) {
-					return
-				}
-			}
-			to = from + 1
-		}
-	}
-}
-
-// window returns the events behind from and before to.
-func (s *service) window(ctx context.Context, from, to uint64) (window []events.Recorded, err error) {
-	for e, err := range s.log.ReadAll(ctx, events.At(from), asKept) {
-		if err != nil {
-			return nil, err
-		}
-		if e.Position.Commit >= to {
-			break
-		}
-		window = append(window, e)
-	}
-	return window, nil
-}
-
 // followAll confirms, and sends everything behind a position for ever.
 func (s *service) followAll(ctx context.Context, q *query, a *answer) error {
-	head, err := s.log.Head(ctx)
+	after, err := s.place(ctx, q)
+	if errors.Is(err, errNoPlace) {
+		return errNoStart
+	}
 	if err != nil {
 		return err
 	}
-	after := q.position
-	if q.atEnd {
-		after = head
-	}
-	f := &follower{answer: a, query: q, live: after.Compare(head) >= 0}
+	f := &follower{answer: a, query: q, live: q.atEnd}
 	if err := f.begin(); err != nil {
 		return err
 	}
@@ -253,11 +216,10 @@ func (s *service) followStream(ctx context.Context, q *query, a *answer) error {
 	if err := a.confirm(); err != nil {
 		return err
 	}
-	next, err := s.history(ctx, q, a.recorded)
-	if err != nil {
+	f := &follower{answer: a, query: q, live: true, steady: true, ends: !s.isOwn(q.stream)}
+	if f.next, err = s.history(ctx, q, f.send); err != nil {
 		return err
 	}
-	f := &follower{answer: a, query: q, next: next, live: true, steady: true}
 	if err := a.caughtUp(); err != nil {
 		return err
 	}
@@ -291,6 +253,7 @@ type follower struct {
 	query      *query
 	live       bool
 	steady     bool           // never said to be behind: a stream has no part of its own to be behind with
+	ends       bool           // with the stream's tombstone
 	next       store.Revision // of a stream
 	considered uint64         // events since the last checkpoint
 	run        int            // events since the head was reached
@@ -366,7 +329,7 @@ func (f *follower) one(e *events.Recorded) error {
 		return err
 	}
 	if f.query.matches(&r) && store.Revision(e.Revision) >= f.next {
-		if err := f.event(&r); err != nil {
+		if err := f.record(&r); err != nil {
 			return err
 		}
 	}
@@ -375,6 +338,26 @@ func (f *follower) one(e *events.Recorded) error {
 	}
 	f.considered = 0
 	return f.checkpointAt(e.Position)
+}
+
+// send sends an event of a stream, and record what clients see of it. Behind a tombstone
+// nothing comes any more: the subscription ends.
+func (f *follower) send(e *events.Recorded) error {
+	r, err := shown(e)
+	if err != nil {
+		return err
+	}
+	return f.record(&r)
+}
+
+func (f *follower) record(r *record) error {
+	if err := f.event(r); err != nil {
+		return err
+	}
+	if f.ends && r.kind == tombstoneType {
+		return streamDeleted(r.stream)
+	}
+	return nil
 }
 
 // answer sends the messages of one call.
@@ -396,6 +379,9 @@ func (a *answer) recorded(e *events.Recorded) error {
 func (a *answer) event(r *record) error {
 	if r.kind == linkType && a.resolve != nil {
 		return a.link(r)
+	}
+	if r.kind == tombstoneType { // it has no place among the events of its stream
+		r.revision = math.MaxInt64
 	}
 	a.encoder.textID = a.textID
 	return a.call.SendMsg(a.encoder.message(r))

@@ -108,11 +108,27 @@ func (p *proposed) foreign() (events.Proposed, error) {
 	return events.Proposed{ID: p.id, Type: kind, Data: data}, err
 }
 
+// textOrBytes keeps text as such, unless that takes more than twice its length: the rest
+// takes a third more.
 func textOrBytes(b []byte) (string, []byte) {
-	if utf8.Valid(b) {
+	if utf8.Valid(b) && inJSON(b) <= 2*len(b) {
 		return string(b), nil
 	}
 	return "", b
+}
+
+// inJSON is how long text is in JSON, about.
+func inJSON(b []byte) int {
+	n := len(b)
+	for _, c := range b {
+		switch {
+		case c == '"', c == '\\':
+			n++
+		case c < ' ', c == '<', c == '>', c == '&':
+			n += 5
+		}
+	}
+	return n
 }
 
 // native is the event as one of Parley's.

@@ -74,11 +74,20 @@ func ofGroup(code codes.Code, name, what string, n groupName) error {
 
 func tooLarge() error {
 	return &refusal{
-		code: codes.InvalidArgument, text: fmt.Sprintf("an append takes %d bytes", maxAppend),
+		code: codes.InvalidArgument, text: fmt.Sprintf("an append takes %d bytes of data", maxAppend),
 		name: "maximum-append-size-exceeded", with: []string{"maximum-append-size", strconv.Itoa(maxAppend)},
 		details: &shared.MaximumAppendSizeExceeded{MaxAppendSize: maxAppend},
 	}
 }
+
+func tooMany() error { return badRequest("an append takes %d events", store.MaxBatch) }
+
+// What EventStoreDB answers to a position that is no event's: a read, and a subscription.
+// Clients know neither by a name.
+var (
+	errNoPlace = &refusal{code: codes.Unknown, text: "Unexpected ReadAllResult: Error: no event is at this position", details: &shared.Unknown{}}
+	errNoStart = &refusal{code: codes.Unknown, text: "Exception was thrown by handler: no event is at this position", details: &shared.Unknown{}}
+)
 
 // wrongVersion says that a stream is not where a writer expects it.
 type wrongVersion struct {
@@ -123,14 +132,12 @@ func known(err error) *refusal {
 	case errors.As(err, &w):
 		return &refusal{
 			code: codes.FailedPrecondition, text: w.Error(), name: "wrong-expected-version", details: w.details(),
-			with: []string{"stream-name", w.stream, "expected-version", w.expected.String(), "actual-version", strconv.FormatInt(int64(w.actual), 10)},
+			with: []string{"stream-name", w.stream, "expected-version", strconv.FormatInt(w.expected.number(), 10), "actual-version", strconv.FormatInt(int64(w.actual), 10)},
 		}
 	case errors.As(err, &state):
 		s := state.GRPCStatus()
 		return &refusal{code: s.Code(), text: s.Message(), details: &shared.Unknown{}}
-	case errors.Is(err, store.ErrTooLarge):
-		return known(tooLarge())
-	case errors.Is(err, store.ErrInvalid):
+	case errors.Is(err, store.ErrInvalid), errors.Is(err, store.ErrTooLarge): // what the log says of it, which counts in its own way
 		return known(badRequest("%v", err))
 	case errors.Is(err, context.Canceled):
 		return &refusal{code: codes.Canceled, text: "the call was given up", details: &shared.Unknown{}}

@@ -53,6 +53,9 @@ type Config struct {
 	// Users says whether user and password hold. Nil: nobody is asked. Clients send
 	// them only over TLS.
 	Users func(user, password string) bool
+	// Ready says whether /health/live answers that the server lives. Nil: it does as
+	// long as it serves. It is called at any time, and answers at once.
+	Ready func() bool
 	TLS   *tls.Config // nil: unencrypted
 }
 
@@ -82,8 +85,8 @@ func New(c Config) *Server {
 	}
 	others := newLobby()
 	options = append(options, grpc.Creds(newDoor(c.TLS, others)))
-	db := &database{names: names{c.Own}, log: c.Log, appender: c.Appender, writeOwn: c.WriteOwn}
-	s := &Server{grpc: grpc.NewServer(options...), subscriptions: &subscriptions{groups: newGroups(db)}, others: others, probes: probes()}
+	db := newDatabase(c)
+	s := &Server{grpc: grpc.NewServer(options...), subscriptions: &subscriptions{groups: newGroups(db)}, others: others, probes: probes(c.Ready)}
 	persistent.RegisterPersistentSubscriptionsServer(s.grpc, s.subscriptions)
 	streams.RegisterStreamsServer(s.grpc, &service{database: db})
 	serverfeatures.RegisterServerFeaturesServer(s.grpc, features{})
@@ -125,6 +128,7 @@ func (s *Server) Close() {
 	_ = s.probes.Close()
 	s.subscriptions.receivers.Wait()
 	s.subscriptions.stop()
+	s.subscriptions.lanes.stop() // groups have written by then
 }
 
 // leave closes what gRPC would wait for.

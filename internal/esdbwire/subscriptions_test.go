@@ -368,11 +368,16 @@ func TestCallsForGroupsThatAreNone(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, conn.Close()) })
 	c := persistent.NewPersistentSubscriptionsClient(conn)
-	stream := &persistent.CreateReq_Options_Stream{Stream: &persistent.CreateReq_StreamOptions{StreamIdentifier: &shared.StreamIdentifier{StreamName: []byte(ch)}}}
+	stream := &persistent.CreateReq_Options_Stream{Stream: &persistent.CreateReq_StreamOptions{
+		StreamIdentifier: named(ch), RevisionOption: &persistent.CreateReq_StreamOptions_Start{Start: &shared.Empty{}},
+	}}
+	nowhere := &persistent.CreateReq_Options_Stream{Stream: &persistent.CreateReq_StreamOptions{StreamIdentifier: named(ch)}}
+	allNowhere := &persistent.CreateReq_Options_All{All: &persistent.CreateReq_AllOptions{}}
 	settings := &persistent.CreateReq_Settings{HistoryBufferSize: 20, LiveBufferSize: 20, ReadBatchSize: 20, ConsumerStrategy: "Best"}
 	for name, o := range map[string]*persistent.CreateReq_Options{
 		"no options": nil, "nothing": {}, "no settings": {StreamOption: stream, GroupName: group},
 		"strategy": {StreamOption: stream, GroupName: group, Settings: settings}, "no stream": {GroupName: group, Settings: settings},
+		"no beginning": {StreamOption: nowhere, GroupName: group, Settings: usual()}, "no beginning of all": {StreamOption: allNowhere, GroupName: group, Settings: usual()},
 	} {
 		_, err := c.Create(t.Context(), &persistent.CreateReq{Options: o})
 		require.Equal(t, codes.InvalidArgument, status.Code(err), name)

@@ -3,7 +3,9 @@ package esdbwire
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"math"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
@@ -11,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/store"
@@ -47,8 +50,10 @@ func receive(call streams.Streams_AppendServer) (stream string, x expectation, b
 	if stream, err = streamName(first.GetOptions().GetStreamIdentifier()); err != nil {
 		return "", x, nil, err
 	}
-	x = expectationOf(first.GetOptions())
-	size := 0
+	if x, err = expectationOf(first.GetOptions()); err != nil {
+		return "", x, nil, err
+	}
+	size, data := 0, 0
 	for {
 		message, err := call.Recv()
 		if errors.Is(err, io.EOF) {
@@ -61,45 +66,76 @@ func receive(call streams.Streams_AppendServer) (stream string, x expectation, b
 		if err != nil {
 			return "", x, nil, err
 		}
-		if size += p.size(); size > heardOut || len(batch) == store.MaxBatch {
+		if len(batch) == store.MaxBatch {
+			return "", x, nil, tooMany()
+		}
+		if size += p.size(); size > heardOut {
 			return "", x, nil, tooLarge()
 		}
-		if size <= maxAppend {
+		if data += len(p.data); data <= maxAppend {
 			batch = append(batch, p)
 		}
 	}
-	if size > maxAppend {
+	if data > maxAppend {
 		return "", x, nil, tooLarge()
 	}
 	return stream, x, batch, nil
 }
 
+// longestName bounds a stream's name in bytes: with what is put before it, it is one of
+// the log.
+const longestName = store.MaxName - len(foreignPrefix) - len(metastreamMark)
+
 func streamName(id *shared.StreamIdentifier) (string, error) {
 	stream := string(id.GetStreamName())
-	if stream == "" || len(stream) > store.MaxName-len(foreignPrefix)-len(metastreamMark) || stream == metastreamMark {
-		return "", badRequest("a stream needs a name of at most %d bytes", store.MaxName-len(foreignPrefix)-len(metastreamMark))
+	switch {
+	case stream == "" || stream == metastreamMark:
+		return "", badRequest("a stream needs a name")
+	case len(stream) > longestName:
+		return "", badRequest("the stream's name has %d bytes, of at most %d: %.60q", len(stream), longestName, stream)
+	case !store.ValidName(stream):
+		return "", badRequest("the stream's name %.60q has a control character, or is not UTF-8: the log keeps neither", stream)
 	}
 	return stream, nil
 }
 
 // options are those of everything that writes.
 type options interface {
+	proto.Message
 	GetRevision() uint64
 	GetNoStream() *shared.Empty
 	GetAny() *shared.Empty
 	GetStreamExists() *shared.Empty
 }
 
-func expectationOf(o options) expectation {
+func expectationOf(o options) (expectation, error) {
 	switch {
 	case o.GetAny() != nil:
-		return expectation{kind: anyRevision}
+		return expectation{kind: anyRevision}, nil
 	case o.GetStreamExists() != nil:
-		return expectation{kind: streamExists}
+		return expectation{kind: streamExists}, nil
 	case o.GetNoStream() != nil:
-		return expectation{revision: store.NoStream}
+		return expectation{revision: store.NoStream}, nil
+	case !said(o, "revision"):
+		return expectation{}, errNothingExpected
 	}
-	return expectation{revision: store.Revision(min(o.GetRevision(), uint64(store.End)-1))}
+	return exactlyAt(o.GetRevision())
+}
+
+var errNothingExpected = badRequest("it is not said at which revision the stream is expected, nor that any will do")
+
+// exactlyAt expects a revision that a client gives as a number. The greatest one is -1
+// in 64 bits, no stream; others that are below zero then are refused, with the code that
+// EventStoreDB has for them.
+func exactlyAt(n uint64) (expectation, error) {
+	switch {
+	case n == math.MaxUint64:
+		return expectation{revision: store.NoStream}, nil
+	case n > math.MaxInt64:
+		text := fmt.Sprintf("expected revision %d is above %d", n, int64(math.MaxInt64))
+		return expectation{}, &refusal{code: codes.Unknown, text: text, details: &shared.BadRequest{Message: text}}
+	}
+	return expectation{revision: store.Revision(n)}, nil
 }
 
 var errNoType = &refusal{
@@ -188,7 +224,11 @@ func (s *service) Delete(ctx context.Context, r *streams.DeleteReq) (*streams.De
 	if err != nil {
 		return nil, answered(err, trailerOf(ctx))
 	}
-	o, err := s.delete(ctx, stream, expectationOf(r.GetOptions()))
+	x, err := expectationOf(r.GetOptions())
+	if err != nil {
+		return nil, answered(err, trailerOf(ctx))
+	}
+	o, err := s.delete(ctx, stream, x)
 	if err != nil {
 		return nil, answered(err, trailerOf(ctx))
 	}
@@ -203,7 +243,11 @@ func (s *service) Tombstone(ctx context.Context, r *streams.TombstoneReq) (*stre
 	if err != nil {
 		return nil, answered(err, trailerOf(ctx))
 	}
-	o, err := s.tombstone(ctx, stream, expectationOf(r.GetOptions()))
+	x, err := expectationOf(r.GetOptions())
+	if err != nil {
+		return nil, answered(err, trailerOf(ctx))
+	}
+	o, err := s.tombstone(ctx, stream, x)
 	if err != nil {
 		return nil, answered(err, trailerOf(ctx))
 	}

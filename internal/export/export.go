@@ -106,16 +106,20 @@ func (w *work) identify(ctx context.Context, log store.LogReader) error {
 	w.start = start{Version: o.Version, Format: o.Format, Tables: o.Tables, Pseudonyms: o.Pseudonyms, Selection: Selection{
 		o.From, o.To, o.FromTime, o.ToTime, o.Filter.Types, o.Filter.StreamPrefixes, o.Service,
 	}}
-	first, err := eventBehind(ctx, log, events.Position{}, store.Filter{})
+	first, err := eventAt(ctx, log, events.Position{}, store.Filter{})
 	if first != nil {
 		w.start.Log = first.ID
 	}
 	return err
 }
 
-// eventBehind returns the first event behind a position, nil when there is none.
-func eventBehind(ctx context.Context, log store.LogReader, after events.Position, filter store.Filter) (*events.Recorded, error) {
-	for e, err := range log.ReadAll(ctx, after, filter) {
+// eventAt returns the first event that is selected from a position on, nil when there is
+// none or the position is no event's.
+func eventAt(ctx context.Context, log store.LogReader, from events.Position, filter store.Filter) (*events.Recorded, error) {
+	for e, err := range log.ReadFrom(ctx, from, store.Forwards, filter) {
+		if errors.Is(err, store.ErrNoEvent) {
+			return nil, nil
+		}
 		return &e, err
 	}
 	return nil, nil
@@ -151,19 +155,11 @@ func (w *work) check(ctx context.Context, log store.LogReader) error {
 	if w.tally.Events == 0 {
 		return nil
 	}
-	e, err := eventBehind(ctx, log, before(w.tally.Last), w.o.Filter)
+	e, err := eventAt(ctx, log, w.tally.Last, w.o.Filter)
 	if err != nil {
 		return err
 	}
 	return w.knows(e)
-}
-
-// before returns a position behind which the first event is at p, or between.
-func before(p events.Position) events.Position {
-	if p.Commit == 0 {
-		return events.Position{}
-	}
-	return events.At(p.Commit - 1)
 }
 
 // wants reports whether an event is asked for, and whether none behind it can be.
@@ -180,11 +176,11 @@ func (w *work) wants(e *events.Recorded) (wanted, over bool) {
 
 // collect takes the rows day by day: recorded times never fall along the log.
 func (w *work) collect(ctx context.Context, log store.LogReader) error {
-	from := w.o.From
+	rest := log.ReadFrom(ctx, w.o.From, store.Forwards, w.o.Filter)
 	if w.tally.Events > 0 {
-		from = w.tally.Last
+		rest = log.ReadAll(ctx, w.tally.Last, w.o.Filter)
 	}
-	for e, err := range log.ReadAll(ctx, before(from), w.o.Filter) {
+	for e, err := range rest {
 		if err != nil {
 			return err
 		}

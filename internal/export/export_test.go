@@ -183,10 +183,10 @@ type breaking struct{ store.LogReader }
 
 var errBroken = errors.New("the disk broke")
 
-func (b breaking) ReadAll(ctx context.Context, after events.Position, filter store.Filter) iter.Seq2[events.Recorded, error] {
+func (b breaking) ReadFrom(ctx context.Context, from events.Position, direction store.Direction, filter store.Filter) iter.Seq2[events.Recorded, error] {
 	return func(yield func(events.Recorded, error) bool) {
 		n := 0
-		for e, err := range b.LogReader.ReadAll(ctx, after, filter) {
+		for e, err := range b.LogReader.ReadFrom(ctx, from, direction, filter) {
 			if n++; n == 50 {
 				yield(events.Recorded{}, errBroken)
 				return

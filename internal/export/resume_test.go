@@ -50,9 +50,17 @@ type cutting struct {
 }
 
 func (c *cutting) ReadAll(ctx context.Context, after events.Position, filter store.Filter) iter.Seq2[events.Recorded, error] {
+	return c.cut(c.LogReader.ReadAll(ctx, after, filter))
+}
+
+func (c *cutting) ReadFrom(ctx context.Context, from events.Position, direction store.Direction, filter store.Filter) iter.Seq2[events.Recorded, error] {
+	return c.cut(c.LogReader.ReadFrom(ctx, from, direction, filter))
+}
+
+func (c *cutting) cut(sequence iter.Seq2[events.Recorded, error]) iter.Seq2[events.Recorded, error] {
 	return func(yield func(events.Recorded, error) bool) {
 		n := 0
-		for e, err := range c.LogReader.ReadAll(ctx, after, filter) {
+		for e, err := range sequence {
 			if n++; n > c.after {
 				yield(events.Recorded{}, errBroken)
 				return
@@ -291,6 +299,10 @@ func (f falling) Head(context.Context) (events.Position, error) {
 
 func (f falling) Wait(context.Context, events.Position) (events.Position, error) {
 	return events.Position{}, errors.ErrUnsupported
+}
+
+func (f falling) ReadFrom(ctx context.Context, from events.Position, _ store.Direction, filter store.Filter) iter.Seq2[events.Recorded, error] {
+	return f.ReadAll(ctx, from, filter)
 }
 
 func (f falling) ReadAll(context.Context, events.Position, store.Filter) iter.Seq2[events.Recorded, error] {

@@ -44,7 +44,7 @@ func (h *Hooks) Do(ctx context.Context, w reactor.Work) (reactor.Note, error) {
 func hopeless(err error) error {
 	var blocked *guard.BlockedError
 	var malformed *url.Error
-	if errors.As(err, &blocked) || errors.As(err, &malformed) || errors.Is(err, engine.ErrNoAuthToken) || errors.Is(err, errScheme) {
+	if errors.As(err, &blocked) || errors.As(err, &malformed) || errors.Is(err, engine.ErrNoAuthToken) || errors.Is(err, guard.ErrAddress) {
 		return &reactor.Stop{Reason: err}
 	}
 	return err
@@ -126,23 +126,16 @@ func unnamed(err error) error {
 	return named.Err
 }
 
-var (
-	errScheme  = errors.New("the URL is not an absolute http or https one")
-	errTooLong = fmt.Errorf("the answer is longer than %d bytes", MaxAnswer)
-)
+var errTooLong = fmt.Errorf("the answer is longer than %d bytes", MaxAnswer)
 
 // request makes the signed request of a call.
 func (h *Hooks) request(ctx context.Context, token, id string, c call) (*http.Request, error) {
-	u, err := url.Parse(c.URL)
+	u, err := guard.Address(c.URL)
 	if err != nil {
 		return nil, err
 	}
-	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, errScheme
-	}
-	if u.Fragment = ""; u.Path == "" {
-		u.Path = "/" // as it is requested
-	}
+	login := u.User
+	u.User = nil // the receiver does not see it in the URL, and so cannot sign it
 	values := url.Values{}
 	for name, value := range c.Parameters {
 		values.Set(name, value)
@@ -157,6 +150,10 @@ func (h *Hooks) request(ctx context.Context, token, id string, c call) (*http.Re
 	}
 	if method == http.MethodPost {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+	}
+	if login != nil {
+		password, _ := login.Password()
+		r.SetBasicAuth(login.Username(), password)
 	}
 	r.Header.Set("User-Agent", userAgent)
 	r.Header.Set("Accept", "*/*")

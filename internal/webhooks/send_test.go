@@ -64,7 +64,7 @@ func (w *world) called(target, method string) job {
 
 func TestTwiliosOwnValidatorAcceptsTheSignature(t *testing.T) {
 	for _, method := range []string{"POST", "GET"} {
-		for _, path := range []string{"", "/", "/deep/path?a=b&c=d%20e", "/?", "/x#fragment"} {
+		for _, path := range []string{"", "/", "/deep/path?a=b&c=d%20e", "/?", "/x#fragment", "/hook?who=Müller", "/退会/a b?x={\"|\"}&p=100%"} {
 			w := newWorld(t, inside)
 			server, got := receiver(t, nil)
 			j := w.called(server.URL+path, method)
@@ -73,8 +73,9 @@ func TestTwiliosOwnValidatorAcceptsTheSignature(t *testing.T) {
 			require.Equal(t, "answered 200", note.Text)
 			r := (*got)[0]
 			require.Equal(t, method, r.Method)
+			require.NotRegexp(t, `[^!-~]`, r.RequestURI, "receivers refuse anything else on a request line")
 			validator := twilio.NewRequestValidator(testToken)
-			full, signature := server.URL+r.URL.RequestURI(), r.Header.Get("X-Twilio-Signature")
+			full, signature := server.URL+r.RequestURI, r.Header.Get("X-Twilio-Signature")
 			values := r.URL.Query()
 			if method == "POST" {
 				require.True(t, validator.ValidateBody(full, r.body, signature), path)
@@ -90,6 +91,24 @@ func TestTwiliosOwnValidatorAcceptsTheSignature(t *testing.T) {
 				require.Equal(t, value, values.Get(name))
 			}
 		}
+	}
+}
+
+// Receivers see no user and password in the URL of a request, but a header: what they
+// compute the signature of has neither.
+func TestUserAndPasswordAreSentAndNotSigned(t *testing.T) {
+	for _, method := range []string{"POST", "GET"} {
+		w := newWorld(t, inside)
+		server, got := receiver(t, nil)
+		_, err := w.do(w.called(strings.Replace(server.URL, "http://", "http://us%C3%BCr:p%40ss@", 1)+"/x?ä=ö", method))
+		require.NoError(t, err)
+		r := (*got)[0]
+		user, password, sent := r.BasicAuth()
+		require.Equal(t, []any{"usür", "p@ss", true}, []any{user, password, sent})
+		validator := twilio.NewRequestValidator(testToken)
+		full, signature := "http://"+r.Host+r.RequestURI, r.Header.Get("X-Twilio-Signature")
+		require.True(t, method == "POST" && validator.ValidateBody(full, r.body, signature) ||
+			method == "GET" && validator.Validate(full, nil, signature), method)
 	}
 }
 

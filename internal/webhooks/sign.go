@@ -13,7 +13,8 @@ import (
 )
 
 // Signature returns the X-Twilio-Signature of a call (reference 8.7): the URL as it is
-// requested, and the parameters of a POST; none for a GET, whose URL has them.
+// requested, without user and password, and the parameters of a POST; none for a GET,
+// whose URL has them.
 func Signature(token, url string, parameters map[string]string) string {
 	mac := hmac.New(sha1.New, []byte(token))
 	_, _ = mac.Write([]byte(url)) // a hash never fails

@@ -35,10 +35,10 @@ func (s *Store) Append(ctx context.Context, stream string, expected store.Revisi
 	defer s.writing.Done()
 	size := 0
 	for i := range encoded {
-		size += len(encoded[i].Type) + len(encoded[i].Metadata) + len(encoded[i].Data) + perEvent
+		size += len(encoded[i].Data) // nothing else is counted there
 	}
 	if size > s.options.MaxAppendBytes {
-		return store.Appended{}, fmt.Errorf("batch has %d bytes, the database takes %d: %w", size, s.options.MaxAppendBytes, store.ErrTooLarge)
+		return store.Appended{}, fmt.Errorf("batch has %d bytes of data, the database takes %d: %w", size, s.options.MaxAppendBytes, store.ErrTooLarge)
 	}
 	sight := s.news.watch(encoded[len(encoded)-1].ID)
 	defer s.news.forget(sight)
@@ -50,10 +50,6 @@ func (s *Store) Append(ctx context.Context, stream string, expected store.Revisi
 	appended.Repeated = theirs != mark
 	return appended, s.told(ctx, err)
 }
-
-// perEvent is what the server's count of an event has beside type, metadata and
-// data.
-const perEvent = 16
 
 // write sends the batch until its outcome is known.
 func (s *Store) write(ctx context.Context, stream string, expected store.Revision, batch []store.Encoded) (appended store.Appended, err error) {

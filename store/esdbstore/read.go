@@ -253,7 +253,8 @@ type cursor struct {
 	begun     bool
 
 	after  events.Position // of the whole log: the last one seen,
-	head   events.Position // and the last one wanted
+	head   events.Position // and the last one wanted;
+	down   bool            // or read downwards, what is before after
 	filter store.Filter
 }
 
@@ -303,9 +304,14 @@ func (c *cursor) drain(ctx context.Context, r *reader) (moved bool, err error) {
 			return moved, err
 		}
 		moved = true
-		if wanted && (ctx.Err() != nil || !c.yield(m.recorded, nil)) {
-			c.stopped = ctx.Err() == nil
-			return moved, ctx.Err()
+		if wanted {
+			if err := ctx.Err(); err != nil {
+				return moved, err
+			}
+			// Who leaves is told nothing more, also when the context ends meanwhile.
+			if c.stopped = !c.yield(m.recorded, nil); c.stopped {
+				return moved, nil
+			}
 		}
 		if last {
 			return moved, nil
@@ -332,10 +338,11 @@ func (c *cursor) take(m *message) (wanted, last bool, err error) {
 		c.from = at + step
 		return true, c.from < 0, m.failed
 	}
-	if e.Position.Compare(c.after) <= 0 {
+	order := e.Position.Compare(c.after)
+	switch {
+	case c.down && order >= 0, !c.down && order <= 0:
 		return false, false, nil // the place from which it was read is read again
-	}
-	if e.Position.Compare(c.head) > 0 {
+	case !c.down && e.Position.Compare(c.head) > 0:
 		return false, true, nil
 	}
 	c.after = e.Position
@@ -345,5 +352,5 @@ func (c *cursor) take(m *message) (wanted, last bool, err error) {
 	if !wanted {
 		m.failed = nil
 	}
-	return wanted, e.Position == c.head, m.failed
+	return wanted, !c.down && e.Position == c.head, m.failed
 }

@@ -18,6 +18,12 @@ type trouble struct{ cause error }
 func (t *trouble) Error() string   { return t.cause.Error() }
 func (t *trouble) Unwrap() []error { return []error{store.ErrUnavailable, t.cause} }
 func isTrouble(err error) bool     { return errors.As(err, new(*trouble)) }
+
+// refused is what the database will not do, however often it is asked.
+type refused struct{ message string }
+
+func (r *refused) Error() string { return "the database refuses: " + r.message }
+
 func exception(trailer metadata.MD) string {
 	if v := trailer.Get("exception"); len(v) > 0 {
 		return v[0]
@@ -44,8 +50,9 @@ func judge(err error, trailer metadata.MD) error {
 		return errors.New("the database refuses access: the user may not do this")
 	case codes.Unimplemented:
 		return fmt.Errorf("the server does not speak this protocol, or is too old: %s", s.Message())
-	case codes.InvalidArgument, codes.FailedPrecondition, codes.OutOfRange, codes.AlreadyExists:
-		return fmt.Errorf("the database refuses: %s", s.Message())
+	case codes.Unknown, // what it makes of a request that it cannot carry out, each time
+		codes.InvalidArgument, codes.FailedPrecondition, codes.OutOfRange, codes.AlreadyExists:
+		return &refused{s.Message()}
 	}
 	return &trouble{fmt.Errorf("database: %s: %s", s.Code(), s.Message())}
 }

@@ -8,6 +8,7 @@ package memstore
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"sync"
 	"time"
@@ -79,11 +80,11 @@ func position(index int) events.Position { return events.At(uint64(index) + 1) }
 // repeatOrConflict recognises an append that was made before by the ids of the
 // events that follow expected.
 func (s *Store) repeatOrConflict(stream string, expected, actual store.Revision, batch []store.Encoded) (store.Appended, error) {
-	last := expected + store.Revision(len(batch))
 	conflict := &store.ConflictError{Stream: stream, Expected: expected, Actual: actual}
-	if last > actual {
+	if store.Revision(len(batch)) > actual-expected { // their sum may be no number any more
 		return store.Appended{}, conflict
 	}
+	last := expected + store.Revision(len(batch))
 	for i, index := range s.streams[stream][expected+1 : last+1] {
 		if s.log[index].ID != batch[i].ID {
 			return store.Appended{}, conflict
@@ -154,6 +155,31 @@ func (s *Store) ReadAll(ctx context.Context, after events.Position, filter store
 			return
 		}
 		for i := firstBehind(after, len(log)); i < len(log); i++ {
+			selected := filter.Match(log[i].stream, log[i].Type)
+			if (selected || i%1024 == 0 && ctx.Err() != nil) && !yieldEntry(ctx, log, i, yield) {
+				return
+			}
+		}
+	}
+}
+
+// ReadFrom implements store.LogReader.
+func (s *Store) ReadFrom(ctx context.Context, from events.Position, direction store.Direction, filter store.Filter) iter.Seq2[events.Recorded, error] {
+	return func(yield func(events.Recorded, error) bool) {
+		log, err := s.snapshot(ctx)
+		at := int(min(from.Commit, uint64(len(log)+1))) - 1
+		if err == nil && !from.IsZero() && (at >= len(log) || position(at) != from) {
+			err = fmt.Errorf("position %s: %w", from, store.ErrNoEvent)
+		}
+		if err != nil {
+			yield(events.Recorded{}, err)
+			return
+		}
+		step, i := 1, max(at, 0)
+		if direction == store.Backwards {
+			step, i = -1, at
+		}
+		for ; i >= 0 && i < len(log); i += step {
 			selected := filter.Match(log[i].stream, log[i].Type)
 			if (selected || i%1024 == 0 && ctx.Err() != nil) && !yieldEntry(ctx, log, i, yield) {
 				return

@@ -5,9 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -36,6 +38,7 @@ func TestAFullDiskStopsTheWriterAndLosesNothing(t *testing.T) {
 	_, err = s.Append(t.Context(), "conversation-2", store.NoStream, event(9999))
 	require.ErrorIs(t, err, store.ErrClosed)
 	require.ErrorContains(t, err, "disk is full")
+	require.ErrorContains(t, s.Failed(), "disk is full")
 	require.Equal(t, int(acknowledged), count(t, s), "reading goes on")
 	require.NoError(t, s.Close())
 
@@ -75,6 +78,52 @@ func TestACommitThatFailsHasAnUnknownOutcome(t *testing.T) {
 	s, err = Open(path, nil)
 	require.NoError(t, err)
 	_, err = s.Append(t.Context(), "conversation-2", store.NoStream, event(2))
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+}
+
+// TestAnAppendThatFailsByItselfIsRefusedAloneAndTheLogStaysOpen has a trigger refuse the
+// second event of a stream's batch, in a group with others.
+func TestAnAppendThatFailsByItselfIsRefusedAloneAndTheLogStaysOpen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log.db")
+	s, err := Open(path, nil)
+	require.NoError(t, err)
+	require.NoError(t, sqlitex.ExecuteScript(s.writer.conn, `
+		CREATE TEMP TRIGGER refused BEFORE INSERT ON main.events WHEN new.stream = 'conversation-2' AND new.revision = 1
+			BEGIN SELECT RAISE(ABORT, 'not this one'); END;`, nil))
+	pair := func(n int) []events.Proposed { return append(event(n), event(n+1)...) }
+	var group sync.WaitGroup
+	for i := range 40 {
+		group.Go(func() {
+			stream, bad := fmt.Sprint("user-", i), i%4 == 0
+			if bad {
+				stream = "conversation-2"
+			}
+			_, err := s.Append(t.Context(), stream, store.NoStream, pair(2*i))
+			if assert.Equal(t, bad, err != nil) && bad {
+				assert.NotErrorIs(t, err, store.ErrClosed)
+				assert.NotErrorIs(t, err, store.ErrUnavailable)
+				assert.ErrorContains(t, err, "not this one")
+				assert.Equal(t, sqlite.ResultError, sqlite.ErrCode(err), "not an error of SQLite")
+			}
+		})
+	}
+	group.Wait()
+	require.NoError(t, s.Failed())
+	seen := map[string]int{}
+	last := events.Position{}
+	for e, err := range s.ReadAll(t.Context(), events.Position{}, store.Filter{}) {
+		require.NoError(t, err)
+		require.Equal(t, events.At(last.Commit+1), e.Position, "no gap")
+		seen[e.Stream]++
+		last = e.Position
+	}
+	require.Len(t, seen, 30)
+	require.NotContains(t, seen, "conversation-2")
+	require.NoError(t, s.Close())
+	s, err = Open(path, nil)
+	require.NoError(t, err)
+	_, err = s.Append(t.Context(), "conversation-1", store.NoStream, event(0))
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
 }

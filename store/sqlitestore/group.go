@@ -83,8 +83,11 @@ func (w *writer) rollBack() error {
 // conflicts is answered.
 func (w *writer) write(g *group, requests []*request) error {
 	for _, r := range requests {
+		first := g.next
 		if err := w.decide(g, r); err != nil {
-			return err
+			if err := w.refuse(g, r, first, err); err != nil {
+				return err
+			}
 		}
 	}
 	if len(g.accepted) == 0 {
@@ -100,6 +103,46 @@ func (w *writer) write(g *group, requests []*request) error {
 	}
 	indexed()
 	return nil
+}
+
+// refuse answers a request that failed by itself, after what it wrote of its events,
+// from position first on, was taken out of the transaction: the others of its group have
+// nothing to do with it. It returns the error when it is one of the file, which is
+// everybody's.
+func (w *writer) refuse(g *group, r *request, first uint64, failed error) error {
+	if !ofRequest(failed) || w.conn.AutocommitEnabled() {
+		return failed
+	}
+	if err := w.insert.Reset(); err != nil && !ofRequest(err) {
+		return err
+	}
+	if err := w.takeOut(first); err != nil {
+		return errors.Join(failed, err)
+	}
+	g.next = first
+	// Not as an error of SQLite, which would mean a failed write to the caller.
+	r.answer(store.Appended{}, fmt.Errorf("stream %s: nothing was written: %v", r.stream, failed))
+	return nil
+}
+
+func (w *writer) takeOut(first uint64) error {
+	stmt, err := w.conn.Prepare(`DELETE FROM events WHERE position >= ?`)
+	if err != nil {
+		return err
+	}
+	stmt.BindInt64(1, int64(first))
+	_, err = stmt.Step()
+	return errors.Join(err, stmt.Reset())
+}
+
+// ofRequest tells an error that another request need not meet from one of the disk or
+// the file. One that is not SQLite's says that the stream is not as it should be.
+func ofRequest(err error) bool {
+	switch sqlite.ErrCode(err).ToPrimary() {
+	case sqlite.ResultError, sqlite.ResultConstraint, sqlite.ResultTooBig, sqlite.ResultMismatch:
+		return true
+	}
+	return false
 }
 
 // decide writes, refuses or defers one request. A stream that this very group
@@ -127,11 +170,11 @@ func (w *writer) decide(g *group, r *request) error {
 // they are.
 func (w *writer) repeatOrConflict(r *request, head store.Revision) error {
 	conflict := &store.ConflictError{Stream: r.stream, Expected: r.expected, Actual: head}
-	last := r.expected + store.Revision(len(r.batch))
-	if last > head {
+	if store.Revision(len(r.batch)) > head-r.expected { // their sum may be no number any more
 		r.answer(store.Appended{}, conflict)
 		return nil
 	}
+	last := r.expected + store.Revision(len(r.batch))
 	place := newCursor(r.stream, r.expected+1, store.Forwards, w.store.head.Load(), w.store.tails.unindexed(r.stream, r.expected+1))
 	positions, err := place.positions(w.conn, len(r.batch))
 	if err != nil {

@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"sync"
 
@@ -15,6 +16,7 @@ import (
 // A chunk is what is read with one loan of a connection: this many events or
 // bytes, or this many rows looked at when a filter drops most of them.
 const (
+	firstChunk  = 4 // events of a stream, of which many want the last one only
 	chunkEvents = 512
 	chunkBytes  = 1 << 20
 	chunkRows   = 16 << 10
@@ -122,16 +124,91 @@ func (r *reader) scanLog(c *chunk, after, head uint64, filter store.Filter) (uin
 	return after, stmt.Reset()
 }
 
+// ReadFrom implements store.LogReader.
+func (s *Store) ReadFrom(ctx context.Context, from events.Position, direction store.Direction, filter store.Filter) iter.Seq2[events.Recorded, error] {
+	return func(yield func(events.Recorded, error) bool) {
+		readFrom(ctx, s.pool, from, s.head.Load(), direction, filter)(yield)
+	}
+}
+
+// readFrom yields what the filter selects from the event at a position on.
+func readFrom(ctx context.Context, p *pool, from events.Position, head uint64, direction store.Direction, filter store.Filter) iter.Seq2[events.Recorded, error] {
+	begun, next := from.IsZero(), from.Commit // of a read downwards: what is next; upwards: what is behind it
+	if direction == store.Forwards && !from.IsZero() {
+		next--
+	}
+	return inChunks(ctx, p, func(r *reader, c *chunk) (more bool, err error) {
+		if !begun {
+			if err := r.has(from, head); err != nil {
+				return false, err
+			}
+			begun = true
+		}
+		if direction == store.Backwards {
+			next, err = r.scanDown(c, next, filter)
+			return next > 0, err
+		}
+		if next >= head {
+			return false, nil
+		}
+		next, err = r.scanLog(c, next, head, filter)
+		return next < head, err
+	})
+}
+
+// has refuses a position that is no event's.
+func (r *reader) has(at events.Position, head uint64) error {
+	if at != events.At(at.Commit) || at.Commit > head {
+		return fmt.Errorf("position %s: %w", at, store.ErrNoEvent)
+	}
+	stmt, err := r.Prepare(`SELECT 1 FROM events WHERE position = ?`)
+	if err != nil {
+		return err
+	}
+	stmt.BindInt64(1, int64(at.Commit))
+	found, err := stmt.Step()
+	if err == nil && !found {
+		err = fmt.Errorf("position %s: %w", at, store.ErrNoEvent)
+	}
+	return errors.Join(err, stmt.Reset())
+}
+
+// scanDown fills the chunk with events at a position and before it, the last first,
+// and returns the next position to look at, 0 when there is none.
+func (r *reader) scanDown(c *chunk, from uint64, filter store.Filter) (next uint64, err error) {
+	stmt, err := r.Prepare(`SELECT ` + columns + ` FROM events WHERE position <= ? ORDER BY position DESC`)
+	if err != nil {
+		return from, err
+	}
+	stmt.BindInt64(1, int64(from))
+	for rows := 0; rows < chunkRows && !c.full(); rows++ {
+		found, err := stmt.Step()
+		if err != nil || !found {
+			return 0, errors.Join(err, stmt.Reset())
+		}
+		from = uint64(stmt.ColumnInt64(0)) - 1
+		if !r.selected(stmt, filter) {
+			continue
+		}
+		if err := c.add(r.scanner, stmt, filter.EncodedMetadata); err != nil {
+			return from, errors.Join(err, stmt.Reset())
+		}
+	}
+	return from, stmt.Reset()
+}
+
 // ReadStream implements store.StreamReader.
 func (s *Store) ReadStream(ctx context.Context, stream string, from store.Revision, direction store.Direction) iter.Seq2[events.Recorded, error] {
 	return func(yield func(events.Recorded, error) bool) {
 		// The head comes first: what is behind it is cut off the tail.
 		head := s.head.Load()
-		lowest := from
+		var place *cursor
 		if direction == store.Backwards {
-			lowest = 0
+			place = newCursor(stream, from, direction, head, run{})
+			place.newest = func(upto store.Revision, n int) run { return s.tails.newest(stream, upto, n) }
+		} else {
+			place = newCursor(stream, from, direction, head, s.tails.unindexed(stream, from))
 		}
-		place := newCursor(stream, from, direction, head, s.tails.unindexed(stream, lowest))
 		inChunks(ctx, s.pool, place.read)(yield)
 	}
 }
@@ -142,19 +219,22 @@ func (c *cursor) read(r *reader, into *chunk) (more bool, err error) {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, exec(r.Conn, "END")) }()
-	positions, err := c.positions(r.Conn, chunkEvents)
+	chunk := c.nextChunk()
+	positions, err := c.positions(r.Conn, chunk)
 	if err != nil {
 		return false, err
 	}
 	read, err := r.fetch(into, positions)
 	c.unread(len(positions) - read)
-	return read < len(positions) || len(positions) == chunkEvents, err
+	return read < len(positions) || len(positions) == chunk, err
 }
 
 // unread steps back over positions that were not used.
 func (c *cursor) unread(n int) {
 	if c.direction == store.Backwards {
-		c.next += store.Revision(n)
+		if c.next += store.Revision(n); n > 0 && c.newest != nil {
+			c.tail = run{} // they may be of one before it
+		}
 	} else {
 		c.next -= store.Revision(n)
 	}

@@ -124,6 +124,18 @@ func (r *Reader) ReadAll(ctx context.Context, after events.Position, filter stor
 	}
 }
 
+// ReadFrom implements store.LogReader.
+func (r *Reader) ReadFrom(ctx context.Context, from events.Position, direction store.Direction, filter store.Filter) iter.Seq2[events.Recorded, error] {
+	return func(yield func(events.Recorded, error) bool) {
+		head, err := r.Head(ctx)
+		if err != nil {
+			yield(events.Recorded{}, err)
+			return
+		}
+		readFrom(ctx, r.pool, from, head.Commit, direction, filter)(yield)
+	}
+}
+
 // ReadStream implements store.StreamReader. What the index does not know yet is
 // looked for in the newest part of the log itself.
 func (r *Reader) ReadStream(ctx context.Context, stream string, from store.Revision, direction store.Direction) iter.Seq2[events.Recorded, error] {

@@ -63,6 +63,8 @@ type Store struct {
 	head   atomic.Uint64 // position of the last durable event
 	news   signal
 
+	failure atomic.Pointer[error] // why nothing is accepted any more; nil: it is
+
 	// background are the goroutines Open started and Close waits for.
 	background sync.WaitGroup
 	closeOnce  sync.Once
@@ -142,6 +144,15 @@ func (s *Store) Append(ctx context.Context, stream string, expected store.Revisi
 		return store.Appended{}, err
 	}
 	return s.writer.append(ctx, &request{stream: stream, expected: expected, batch: encoded, done: make(chan outcome, 1)})
+}
+
+// Failed returns why the log accepts nothing more until it is opened again: a write
+// that failed. Nil says that it does, or that it was closed.
+func (s *Store) Failed() error {
+	if failure := s.failure.Load(); failure != nil {
+		return *failure
+	}
+	return nil
 }
 
 // Head implements store.LogReader.

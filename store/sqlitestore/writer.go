@@ -212,6 +212,7 @@ func size(batch []store.Encoded) (n int) {
 // tried again: after a failed fsync nobody knows what the disk has.
 func (w *writer) fail(err error) {
 	w.broken = err
+	w.store.failure.Store(&err)
 	w.store.news.notify()
 }
 

@@ -35,6 +35,7 @@ func testAppend(t *testing.T, h Harness) {
 			requireConflict(t, l, l.stream(2), 0, store.NoStream, l.batch("c", 1))
 			require.Len(t, l.all(t), 2)
 		},
+		"a revision that no stream reaches is a conflict, and writing goes on": testFarRevisions,
 		"an acknowledged event can be read at once": func(t *testing.T, l *log) {
 			for i := range 50 {
 				appended := l.must(t, l.stream(1), store.Revision(i-1), l.batch(strings.Repeat("x", i+1), 1))
@@ -61,6 +62,21 @@ func testAppend(t *testing.T, h Harness) {
 			l.check(t)
 		},
 	})
+}
+
+// testFarRevisions has revisions behind which a batch has no room: the greatest number
+// comes before its last event.
+func testFarRevisions(t *testing.T, l *log) {
+	l.must(t, l.stream(1), store.NoStream, l.batch("a", 2))
+	for n := range 4 {
+		for below := range store.Revision(5) {
+			expected := store.End - 1 - below
+			requireConflict(t, l, l.stream(1), expected, 1, l.batch("b", n+1))
+			requireConflict(t, l, l.stream(2), expected, store.NoStream, l.batch("c", n+1))
+		}
+	}
+	l.must(t, l.stream(1), 1, l.batch("after", 3))
+	require.Len(t, l.all(t), 5)
 }
 
 func requireConflict(t testing.TB, l *log, stream string, expected, actual store.Revision, batch []events.Proposed) {
@@ -203,12 +219,12 @@ func testRefuse(t *testing.T, h Harness) {
 	}
 	t.Run("too many bytes in one batch", func(t *testing.T) {
 		l := openLog(t, h)
-		batch := l.batch("a", store.MaxBatchBytes/store.MaxEventBytes+1)
+		batch := l.batch("a", store.MaxBatchBytes/store.MaxEventBytes)
 		for i := range batch {
 			batch[i].Data = big(store.MaxEventBytes - 1000)
 		}
 		batch = append(batch, l.batch("b", 1)...)
-		batch[len(batch)-1].Data = big(17_000)
+		batch[len(batch)-1].Data = big(8000)
 		_, err := l.Append(t.Context(), l.stream(1), store.NoStream, batch)
 		require.ErrorIs(t, err, store.ErrTooLarge)
 		require.Empty(t, l.all(t))

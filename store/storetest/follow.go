@@ -3,6 +3,8 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"iter"
+	"strings"
 	"sync"
 	"testing"
 
@@ -174,6 +176,7 @@ func testCancel(t *testing.T, h Harness) {
 				require.Equal(t, 1, n)
 			}
 		},
+		"who leaves in the same moment as its context ends is left alone": testLeavingAsTheContextEnds,
 		"cancelling ends a wait": func(t *testing.T, l *log) {
 			ctx, cancel := context.WithCancel(t.Context())
 			failed := make(chan error)
@@ -186,6 +189,62 @@ func testCancel(t *testing.T, h Harness) {
 		},
 		"after a cancelled append, sending it again finds out": testCancelledAppends,
 	})
+}
+
+// testLeavingAsTheContextEnds stops reading when the context has ended, or while it does:
+// neither is to be told anything more, which would end the process.
+func testLeavingAsTheContextEnds(t *testing.T, l *log) {
+	const n = 5
+	l.fill(t, 1, n)
+	reads := map[string]func(ctx context.Context, one func() bool){
+		"log": func(ctx context.Context, one func() bool) { leave(l.ReadAll(ctx, l.base, store.Filter{}), one) },
+		"part of the log": func(ctx context.Context, one func() bool) {
+			leave(l.ReadAll(ctx, l.base, store.Filter{StreamPrefixes: []string{l.stream(0)}}), one)
+		},
+		"stream": func(ctx context.Context, one func() bool) {
+			leave(l.ReadStream(ctx, l.stream(0), 0, store.Forwards), one)
+		},
+		"backwards": func(ctx context.Context, one func() bool) {
+			leave(l.ReadStream(ctx, l.stream(0), store.End, store.Backwards), one)
+		},
+		"subscription": func(ctx context.Context, one func() bool) {
+			leave(store.Subscribe(ctx, l, l.base, store.Filter{}), one)
+		},
+		"patient subscription": func(ctx context.Context, one func() bool) {
+			leave(store.Subscribe(ctx, store.Patient(l, nil), l.base, store.Filter{}), one)
+		},
+	}
+	for name, read := range reads {
+		for last := 1; last <= n && (last == 1 || !strings.Contains(name, "subscription")); last++ { // which has one batch
+			for _, atOnce := range []bool{true, false} {
+				ctx, cancel := context.WithCancel(t.Context())
+				seen := 0
+				read(ctx, func() bool {
+					if seen++; seen < last {
+						return true
+					}
+					if atOnce {
+						cancel()
+					} else {
+						go cancel()
+					}
+					return false
+				})
+				cancel()
+				require.LessOrEqual(t, seen, last, name)
+			}
+		}
+	}
+	l.must(t, l.stream(9), store.NoStream, l.batch("after", 1))
+}
+
+// leave reads until one has had enough.
+func leave[V any](sequence iter.Seq2[V, error], one func() bool) {
+	for range sequence {
+		if !one() {
+			return
+		}
+	}
 }
 
 // requireEnds expects a sequence to yield n events and then an error.

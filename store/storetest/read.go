@@ -56,6 +56,8 @@ func testRead(t *testing.T, h Harness) {
 			beyond := events.Position{Commit: 1 << 63, Prepare: 1 << 63}
 			require.Empty(t, collect(t, l.ReadAll(t.Context(), beyond, store.Filter{})))
 		},
+		"the whole log reads in both directions from every event": testReadFrom,
+		"a position that is no event's is an error":               testNoPlaces,
 		"a read ends at the head it found": func(t *testing.T, l *log) {
 			l.must(t, l.stream(1), store.NoStream, l.batch("a", 3))
 			for name, sequence := range map[string]func() int{
@@ -215,5 +217,49 @@ func testPausedWhileGrowing(t *testing.T, l *log) {
 func (l *log) traffic(t testing.TB, stream int) {
 	for i := range 12 {
 		l.must(t, l.stream(stream), store.Revision(8*i)-1, l.batch(fmt.Sprint("traffic ", stream, i), 8))
+	}
+}
+
+func testReadFrom(t *testing.T, l *log) {
+	l.fill(t, 5, 40)
+	everything := l.all(t)
+	for i, e := range everything {
+		require.Equal(t, ids(everything[i:]), ids(collect(t, l.ReadFrom(t.Context(), e.Position, store.Forwards, store.Filter{}))))
+		down := collect(t, l.ReadFrom(t.Context(), e.Position, store.Backwards, store.Filter{}))
+		slices.Reverse(down)
+		require.GreaterOrEqual(t, len(down), i+1, "what the log had before the test is there, too")
+		require.Equal(t, everything[:i+1], down[len(down)-i-1:])
+	}
+	filter := store.Filter{StreamPrefixes: []string{l.stream(1)}}
+	for _, direction := range []store.Direction{store.Forwards, store.Backwards} {
+		for _, e := range everything {
+			want := []events.ID{}
+			for _, o := range collect(t, l.ReadFrom(t.Context(), e.Position, direction, store.Filter{})) {
+				if filter.Match(o.Stream, o.Type) {
+					want = append(want, o.ID)
+				}
+			}
+			require.Equal(t, want, ids(collect(t, l.ReadFrom(t.Context(), e.Position, direction, filter))), "where one begins need not be selected")
+		}
+	}
+	require.Subset(t, ids(collect(t, l.ReadFrom(t.Context(), events.Position{}, store.Forwards, store.Filter{}))), ids(everything))
+	require.Empty(t, collect(t, l.ReadFrom(t.Context(), events.Position{}, store.Backwards, store.Filter{})))
+}
+
+// Numbers that the log never gave are no places in it.
+func testNoPlaces(t *testing.T, l *log) {
+	l.fill(t, 2, 6)
+	last := l.all(t)[5].Position
+	for _, made := range []events.Position{
+		{Commit: last.Commit, Prepare: last.Prepare + 1}, {Commit: last.Commit + 1, Prepare: last.Prepare + 1}, {Commit: 1 << 62, Prepare: 1 << 62}, {Prepare: 1},
+	} {
+		for _, direction := range []store.Direction{store.Forwards, store.Backwards} {
+			n := 0
+			for _, err := range l.ReadFrom(t.Context(), made, direction, store.Filter{}) {
+				require.ErrorIs(t, err, store.ErrNoEvent, "%s", made)
+				n++
+			}
+			require.Equal(t, 1, n, "%s", made)
+		}
 	}
 }

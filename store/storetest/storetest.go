@@ -38,6 +38,7 @@ func Run(t *testing.T, h Harness) {
 		{"Follow", testFollow},
 		{"Cancel", testCancel},
 		{"Reopen", testReopen},
+		{"LostEnd", testLostEnd},
 		{"Concurrent", testConcurrent},
 		{"Model", testModel},
 		{"Linearizable", testLinearizable},

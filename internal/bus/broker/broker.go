@@ -6,6 +6,7 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,7 +20,12 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/parley-engine/parley/internal/bus/access"
 )
+
+// maxSubscriptions bounds those of one connection.
+const maxSubscriptions = 1 << 16
 
 // DefaultMaxPayload bounds one message on the wire, headers included, in bytes.
 const DefaultMaxPayload = 1 << 20
@@ -48,21 +54,30 @@ var (
 // Options are the settings of an embedded server. The zero value listens on a
 // random loopback port, without a token, and syncs every write.
 type Options struct {
-	Address      string        // host:port; port 0 picks one; default 127.0.0.1:0
-	Token        string        // every client must present it; empty: none asked
-	SyncInterval time.Duration // 0: sync before each acknowledgement; else sync this often and risk that much
-	MaxPayload   int           // bytes; default DefaultMaxPayload
-	MaxStore     int64         // bytes all streams may take; 0: three quarters of the free disk
-	Logger       *slog.Logger  // nil: discard
+	Address      string         // host:port; port 0 picks one; default 127.0.0.1:0
+	Token        string         // opens everything; empty: no client is asked for a token
+	Tokens       []access.Token // further ones, which open what they say; for them Token must be given
+	SyncInterval time.Duration  // 0: sync before each acknowledgement; else sync this often and risk that much
+	MaxPayload   int            // bytes; default DefaultMaxPayload
+	MaxStore     int64          // bytes all streams may take; 0: three quarters of the free disk
+	// A client that does not read is cut off: when this much waits for it, or a write to it
+	// takes that long. Where all clients together have more waiting, those with the most go.
+	MaxPending      int64         // bytes; default 16 MiB
+	MaxPendingTotal int64         // bytes; default 256 MiB
+	WriteDeadline   time.Duration // default 5 s
+	Logger          *slog.Logger  // nil: discard
 }
 
 // Server is an embedded NATS server with JetStream. It is safe for concurrent
 // use.
 type Server struct {
-	nats   *server.Server
-	token  string
-	unlock func()
-	once   sync.Once
+	nats    *server.Server
+	doorman *doorman // nil: no client is asked for a token
+	unlock  func()
+	once    sync.Once
+	keeper  *keeper // nil: the server did not start; likewise guard
+	guard   *guard
+	failed  <-chan error
 }
 
 // Start opens or creates the store in dir and listens. It returns when clients
@@ -74,12 +89,48 @@ func Start(dir string, o *Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	ns, err := launch(dir, opts)
-	if err != nil {
-		unlock()
+	s := &Server{unlock: unlock}
+	if err := s.start(dir, opts); err != nil {
+		s.Stop()
 		return nil, err
 	}
-	return &Server{nats: ns, token: opts.Token, unlock: unlock}, nil
+	return s, nil
+}
+
+// start mends what the store needs, opens it and lets clients in.
+func (s *Server) start(dir string, o Options) (err error) {
+	if err := mend(dir, o.Logger); err != nil {
+		return err
+	}
+	if err := checkStore(dir); err != nil { // what could not be mended
+		return err
+	}
+	if o.Token != "" {
+		s.doorman = newDoorman(o.Token, o.Logger)
+		defer close(s.doorman.loaded)
+	}
+	complaints := &complaints{log: o.Logger, fatal: make(chan string, 1), broken: make(chan error, 1)}
+	s.failed = complaints.broken
+	if s.nats, err = launch(dir, o, s.doorman, complaints); err != nil {
+		return err
+	}
+	s.keeper, s.guard = startKeeper(dir, s.nats, o.Logger, complaints.fail), startGuard(s.nats, o)
+	if s.doorman == nil {
+		return nil
+	}
+	s.doorman.server = s.nats
+	_, err = s.doorman.admit(o.Tokens)
+	return err
+}
+
+// Admit makes these tokens, of which it takes the valid ones, the only ones besides
+// Options.Token. When it returns, the connections of all others are closed; it tells
+// how many there were.
+func (s *Server) Admit(tokens []access.Token) (closed int, err error) {
+	if s.doorman == nil {
+		return 0, nil
+	}
+	return s.doorman.admit(tokens)
 }
 
 // URL is where clients connect: nats://127.0.0.1:4222.
@@ -89,9 +140,16 @@ func (s *Server) URL() string { return s.nats.ClientURL() }
 // It may be called more than once. Callers drain their own work before.
 func (s *Server) Stop() {
 	s.once.Do(func() {
-		s.nats.Shutdown()
-		s.nats.WaitForShutdown()
-		s.unlock()
+		defer s.unlock()
+		if s.keeper != nil {
+			s.guard.stop()
+			s.keeper.stop()
+			defer s.keeper.stopped()
+		}
+		if s.nats != nil {
+			s.nats.Shutdown()
+			s.nats.WaitForShutdown()
+		}
 	})
 }
 
@@ -106,6 +164,9 @@ func withDefaults(o *Options) Options {
 	if opts.MaxPayload == 0 {
 		opts.MaxPayload = DefaultMaxPayload
 	}
+	opts.MaxPending = cmp.Or(opts.MaxPending, 16<<20)
+	opts.MaxPendingTotal = cmp.Or(opts.MaxPendingTotal, 256<<20)
+	opts.WriteDeadline = cmp.Or(opts.WriteDeadline, 5*time.Second)
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -159,6 +220,9 @@ func refuseForeign(dir string) error {
 		return fmt.Errorf("read bus store: %w", err)
 	}
 	content, err := os.ReadFile(filepath.Join(dir, marker))
+	if err == nil && string(content) != markerContent && slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == "jetstream" }) {
+		return fmt.Errorf("%w: %s is damaged, or of another version; where it is damaged, remove that file's content but %q", ErrForeign, filepath.Join(dir, marker), strings.TrimSpace(markerContent))
+	}
 	if err != nil || string(content) != markerContent {
 		return fmt.Errorf("%w: %s holds other files (%s, …); choose an empty folder", ErrForeign, dir, entries[0].Name())
 	}
@@ -173,16 +237,19 @@ func onlyLock(entries []os.DirEntry) bool {
 	})
 }
 
-func launch(dir string, o Options) (*server.Server, error) {
+func launch(dir string, o Options, d *doorman, complaints *complaints) (*server.Server, error) {
 	host, port, err := listenable(o.Address)
 	if err != nil {
 		return nil, err
 	}
-	ns, err := server.NewServer(serverOptions(dir, host, port, o))
+	settings := serverOptions(dir, host, port, o)
+	if d != nil {
+		settings.CustomClientAuthentication = d
+	}
+	ns, err := server.NewServer(settings)
 	if err != nil {
 		return nil, fmt.Errorf("configure bus: %w", err)
 	}
-	complaints := &complaints{log: o.Logger, fatal: make(chan string, 1)}
 	ns.SetLoggerV2(complaints, false, false, false)
 	go ns.Start() // returns once the server's own goroutines run; Stop waits for those
 	if err := awaitReady(ns, complaints.fatal); err != nil {
@@ -238,21 +305,25 @@ func serverOptions(dir, host string, port int, o Options) *server.Options {
 		ServerName:        "parley",
 		Host:              host,
 		Port:              port,
-		Authorization:     o.Token,
 		JetStream:         true,
 		StoreDir:          dir,
 		SyncAlways:        o.SyncInterval == 0,
 		SyncInterval:      o.SyncInterval,
 		MaxPayload:        int32(o.MaxPayload),
 		JetStreamMaxStore: o.MaxStore,
+		MaxSubs:           maxSubscriptions,
+		MaxPending:        o.MaxPending,
+		WriteDeadline:     o.WriteDeadline,
 		NoSigs:            true,
 	}
 }
 
-// complaints passes the server's warnings to slog and keeps the first fatal one.
+// complaints passes the server's warnings to slog and keeps the first fatal one, and the
+// first that says that a stream is closed.
 type complaints struct {
-	log   *slog.Logger
-	fatal chan string
+	log    *slog.Logger
+	fatal  chan string
+	broken chan error
 }
 
 func (c *complaints) Noticef(string, ...any) {}
@@ -267,7 +338,9 @@ func (c *complaints) Warnf(format string, v ...any) {
 }
 
 func (c *complaints) Errorf(format string, v ...any) {
-	c.log.Error("bus server reports an error", "detail", fmt.Sprintf(format, v...))
+	text := fmt.Sprintf(format, v...)
+	c.log.Error("bus server reports an error", "detail", text)
+	c.watch(text)
 }
 
 func (c *complaints) Fatalf(format string, v ...any) {

@@ -63,11 +63,12 @@ func options(token, name string, log *slog.Logger) []nats.Option {
 	return all
 }
 
-// Connect opens a connection to this server, with its token. It goes through
+// Connect opens a connection to this server that may do everything, with a secret that
+// nobody outside this process has. It goes through
 // the loopback interface like everybody else's: an in-process pipe was measured
 // and is no faster.
 func (s *Server) Connect(name string, log *slog.Logger) (*nats.Conn, error) {
-	return Connect(s.URL(), s.token, name, log)
+	return Connect(s.URL(), ownSecret(), name, log)
 }
 
 func reporting(log *slog.Logger) []nats.Option {

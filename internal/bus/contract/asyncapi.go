@@ -2,6 +2,7 @@ package contract
 
 import (
 	"github.com/parley-engine/parley/internal/bus"
+	"github.com/parley-engine/parley/internal/bus/access"
 )
 
 // asyncAPI is the document, in the order in which it is read.
@@ -13,6 +14,7 @@ type asyncAPI struct {
 	Channels           schema `yaml:"channels"`
 	Operations         schema `yaml:"operations"`
 	Components         schema `yaml:"components"`
+	Roles              schema `yaml:"x-roles"`
 }
 
 const about = `Commands come in through two doors and are carried out in order per aggregate, in parallel across them.
@@ -21,6 +23,9 @@ const about = `Commands come in through two doors and are carried out in order p
 The envelope is in headers (then the body is the command's own JSON object) or in the body (schemas/envelope.json). Headers win.
 The last token of the subject is the aggregate's id, or "new" for a command that creates one without choosing its id.
 Events are CloudEvents 1.0 in binary mode, delivered at least once: recognise repeats by ce-id and gaps by ce-sequence.
+Tokens have roles, which the broker holds them to (x-roles): commands of an account, events of an account, everything.
+A token of an account has a world of its own: its clients are heard by Parley alone and hear nobody else. Replies go to
+_INBOX.> or _INBOX_{token}.>, whichever prefix the client uses, and to no other subject.
 `
 
 func document3(commands []CommandType, types []string) ([]byte, error) {
@@ -30,15 +35,16 @@ func document3(commands []CommandType, types []string) ([]byte, error) {
 		DefaultContentType: "application/json",
 		Servers: schema{"embedded": schema{
 			"host": "127.0.0.1:4222", "protocol": "nats",
-			"description": "the server inside the engine; its address and token are in the data folder",
-			"security":    []schema{ref("securitySchemes", "token")},
+			"description": "the server inside the engine; its address and a token for everything are in the data folder; parley bus token create makes others",
+			"security":    openTo(access.Commands, access.Events),
 		}},
 		Channels:   channels(commands, types),
 		Operations: operations(types),
+		Roles:      roles(),
 		Components: schema{
 			"messages":        messages(commands, types),
 			"schemas":         schema{"commandHeaders": commandHeaders(), "eventHeaders": eventHeaders()},
-			"securitySchemes": schema{"token": schema{"type": "apiKey", "in": "user", "description": "NATS token"}},
+			"securitySchemes": securitySchemes(),
 			"correlationIds": schema{"command": schema{
 				"location": "$message.header#/" + bus.HeaderCommandID, "description": "replies to durable commands carry it, too",
 			}},
@@ -59,10 +65,13 @@ func channels(commands []CommandType, types []string) schema {
 	addReportChannels(all)
 	for _, name := range types {
 		all[name] = schema{
-			"address":     "parley.events." + name + ".{aggregate}",
+			"address":     "parley.events.{account}." + name + ".{aggregate}",
 			"description": "stream " + bus.StreamEvents,
-			"parameters":  schema{"aggregate": schema{"description": "id of the aggregate"}},
-			"messages":    schema{name: ref("messages", name)},
+			"parameters": schema{
+				"account":   schema{"description": `AC…, or "` + bus.NoAccount + `"`},
+				"aggregate": schema{"description": "id of the aggregate"},
+			},
+			"messages": schema{name: ref("messages", name)},
 		}
 	}
 	return all
@@ -82,15 +91,15 @@ func commandChannel(address, description string, commands []CommandType) schema 
 // operations are seen from Parley: it receives commands and sends events.
 func operations(types []string) schema {
 	all := schema{
-		"call": schema{"action": "receive", "channel": channelRef("call"), "reply": schema{"channel": channelRef("reply")}},
-		"send": schema{"action": "receive", "channel": channelRef("send"), "reply": schema{
+		"call": schema{"action": "receive", "channel": channelRef("call"), "security": openTo(access.Commands), "reply": schema{"channel": channelRef("reply")}},
+		"send": schema{"action": "receive", "channel": channelRef("send"), "security": openTo(access.Commands), "reply": schema{
 			"channel": channelRef("reply"),
 			"address": schema{"location": "$message.header#/" + bus.HeaderReplyTo},
 		}},
 	}
 	addReportOperations(all)
 	for _, name := range types {
-		all["publish."+name] = schema{"action": "send", "channel": channelRef(name)}
+		all["publish."+name] = schema{"action": "send", "channel": channelRef(name), "security": openTo(access.Events)}
 	}
 	return all
 }

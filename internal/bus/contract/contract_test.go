@@ -16,6 +16,7 @@ import (
 	"github.com/parley-engine/parley/domain/conversation"
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/internal/bus"
+	"github.com/parley-engine/parley/internal/bus/access"
 	"github.com/parley-engine/parley/internal/bus/contract"
 	"github.com/parley-engine/parley/internal/engine"
 )
@@ -216,4 +217,37 @@ func TestShapesWithoutASchemaAreRefused(t *testing.T) {
 		C string `json:"c" schema:"maxx=3"`
 	}{}}})
 	require.ErrorContains(t, err, "maxx")
+}
+
+// Every operation says which roles may take part in it, and every role what it may.
+func TestTheDocumentSaysWhatEachRoleMay(t *testing.T) {
+	var doc struct {
+		Operations map[string]struct{ Security []map[string]string }
+		Roles      map[string]struct {
+			Description        string
+			Publish, Subscribe []string
+		} `yaml:"x-roles"`
+	}
+	require.NoError(t, yaml.Unmarshal(render(t)["asyncapi.yaml"], &doc))
+	require.Len(t, doc.Roles, len(access.Roles))
+	for _, r := range access.Roles {
+		require.NotEmpty(t, doc.Roles[string(r)].Description, r)
+		require.NotEmpty(t, doc.Roles[string(r)].Subscribe, r)
+	}
+	require.Equal(t, []string{"parley.call.*", "parley.commands.*"}, doc.Roles["commands"].Publish)
+	require.Contains(t, doc.Roles["events"].Publish, "$JS.API.CONSUMER.MSG.NEXT.PARLEY_EVENTS.{token}")
+	for name, operation := range doc.Operations {
+		who := []string{}
+		for _, s := range operation.Security {
+			who = append(who, strings.TrimPrefix(s["$ref"], "#/components/securitySchemes/"))
+		}
+		switch {
+		case name == "call" || name == "send":
+			require.Equal(t, []string{"commands", "everything"}, who)
+		case strings.HasPrefix(name, "publish."):
+			require.Equal(t, []string{"events", "everything"}, who, name)
+		default:
+			require.Equal(t, []string{"everything"}, who, name)
+		}
+	}
 }

@@ -50,7 +50,7 @@ func addReportChannels(all schema) {
 
 func addReportOperations(all schema) {
 	for kind := range reports {
-		all[kind] = schema{"action": "receive", "channel": channelRef(kind), "reply": schema{"channel": channelRef("taken")}}
+		all[kind] = schema{"action": "receive", "channel": channelRef(kind), "security": openTo(), "reply": schema{"channel": channelRef("taken")}}
 	}
 }
 

@@ -27,7 +27,9 @@ func (s *streamSubscription) watch(ctx context.Context) {
 		select {
 		case <-beat.C:
 			s.touchHeld()
-			continue
+			if !s.lost(ctx) {
+				continue
+			}
 		case <-ctx.Done():
 		case <-s.ended:
 		case <-cutOff:

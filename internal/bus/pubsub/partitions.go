@@ -55,6 +55,7 @@ type PartitionedSubscriber struct {
 	closed bool
 	cancel []context.CancelFunc
 	open   sync.WaitGroup
+	knew   map[string]*memory // by topic, of those whose consumer was deleted
 }
 
 // NewPartitionedSubscriber returns a subscriber on a connection, which stays the
@@ -62,7 +63,7 @@ type PartitionedSubscriber struct {
 func NewPartitionedSubscriber(nc *nats.Conn, o *StreamOptions, p Partitions) *PartitionedSubscriber {
 	opts := o.withDefaults()
 	opts.Sole = true
-	return &PartitionedSubscriber{nc: nc, options: opts, partitions: p}
+	return &PartitionedSubscriber{nc: nc, options: opts, partitions: p, knew: map[string]*memory{}}
 }
 
 // Subscribe delivers the messages of the partitions this process has, which come
@@ -100,7 +101,7 @@ func (s *PartitionedSubscriber) Subscribe(ctx context.Context, topic string) (<-
 // whose consumer is deleted, is given up, so that this process or another tries again.
 func (s *PartitionedSubscriber) read(ctx context.Context, topic string, out chan *message.Message) error {
 	options := s.options
-	options.out = out
+	options.out, options.last = out, s.recollect(topic)
 	subscriber, err := NewStreamSubscriber(s.nc, &options)
 	if err != nil {
 		return err
@@ -117,6 +118,7 @@ func (s *PartitionedSubscriber) read(ctx context.Context, topic string, out chan
 		case <-ctx.Done():
 			return subscriber.Close()
 		case <-partition.done:
+			s.remember(topic, partition.memory())
 			err = errors.New("its consumer ended")
 		}
 	}
@@ -124,6 +126,22 @@ func (s *PartitionedSubscriber) read(ctx context.Context, topic string, out chan
 		s.options.Logger.Warn("partition is not read for now", "subject", topic, "err", err)
 	}
 	return nil
+}
+
+// remember keeps what was known of a partition, for when this process reads it again.
+func (s *PartitionedSubscriber) remember(topic string, m *memory) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.knew[topic] = m
+}
+
+// recollect returns it once: somebody else may go on from there.
+func (s *PartitionedSubscriber) recollect(topic string) *memory {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.knew[topic]
+	delete(s.knew, topic)
+	return m
 }
 
 // Close gives all partitions back, waits for what was handed out and closes the

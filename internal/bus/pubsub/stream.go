@@ -56,8 +56,17 @@ type StreamOptions struct {
 	// Patience bounds how long a stop waits for handlers.
 	Patience time.Duration // default 30 s
 	Logger   *slog.Logger  // nil: discard
+	// Renew, if not nil, is called when the consumer, or the stream with it, was deleted
+	// by somebody else, and makes sure that there is a stream. The subscription then goes
+	// on with another consumer, where it was; until Renew returns nil it is called again,
+	// later and later. Nil: the subscription ends.
+	Renew func(ctx context.Context, topic string) error
+	// Missed, if not nil, is told how many messages disappeared from the stream before
+	// they came. It is right only where the topic is all of the stream.
+	Missed func(messages uint64)
 
-	out chan *message.Message // shared by subscriptions, who leave it open; nil: each has its own
+	last *memory               // of the subscription that this one goes on for; nil: none
+	out  chan *message.Message // shared by subscriptions, who leave it open; nil: each has its own
 }
 
 // StreamSubscriber reads JetStream streams. The topic is a subject, wildcards
@@ -66,9 +75,10 @@ type StreamSubscriber struct {
 	js   jetstream.JetStream
 	opts StreamOptions
 
-	mu     sync.Mutex
-	closed bool
-	open   map[*streamSubscription]struct{}
+	mu       sync.Mutex
+	closed   bool
+	open     map[*streamSubscription]struct{}
+	renewals []*renewal
 }
 
 // NewStreamSubscriber returns a subscriber on a connection, which stays the
@@ -115,14 +125,31 @@ func (s *StreamSubscriber) SubscribeInitialize(topic string) error {
 }
 
 // Subscribe delivers the messages of the topic. The channel is closed after
-// Close, after ctx ended, or when the connection was closed or the consumer
-// deleted; all of them wait for what was handed out.
+// Close, after ctx ended, or when the connection was closed or, without Renew, the
+// consumer deleted; all of them wait for what was handed out.
 func (s *StreamSubscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	if s.opts.Renew != nil {
+		return s.subscribeForGood(ctx, topic)
+	}
 	sub, err := s.subscribe(ctx, topic)
 	if err != nil {
 		return nil, err
 	}
 	return sub.out, nil
+}
+
+func (s *StreamSubscriber) subscribeForGood(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	r, err := s.renewing(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	s.renewals = append(s.renewals, r)
+	return r.out, nil
 }
 
 func (s *StreamSubscriber) subscribe(ctx context.Context, topic string) (*streamSubscription, error) {
@@ -131,11 +158,11 @@ func (s *StreamSubscriber) subscribe(ctx context.Context, topic string) (*stream
 	if s.closed {
 		return nil, ErrClosed
 	}
-	consumer, done, err := s.takeOver(ctx, topic)
+	of, done, err := s.takeOver(ctx, topic)
 	if err != nil {
 		return nil, err
 	}
-	sub, err := s.start(ctx, topic, consumer, done)
+	sub, err := s.start(ctx, topic, of, done)
 	if err != nil {
 		return nil, err
 	}
@@ -148,16 +175,20 @@ func (s *StreamSubscriber) subscribe(ctx context.Context, topic string) (*stream
 func (s *StreamSubscriber) Close() error {
 	s.mu.Lock()
 	s.closed = true
-	open := s.open
-	s.open = nil
+	open, renewals := s.open, s.renewals
+	s.open, s.renewals = nil, nil
 	s.mu.Unlock()
+	var errs []error
+	for _, r := range renewals {
+		errs = append(errs, r.close())
+	}
 	for sub := range open {
 		sub.stop()
 	}
 	for sub := range open {
 		<-sub.done
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (s *StreamSubscriber) consumer(ctx context.Context, topic string) (jetstream.Consumer, error) {
@@ -213,6 +244,7 @@ type streamSubscription struct {
 	consume  jetstream.ConsumeContext
 	alive    *nats.Subscription // tells others that the group has a member
 	before   *handled           // what the group had handled when it last stopped
+	created  time.Time          // the stream was
 	ended    chan struct{}      // stop was called
 	stopOnce sync.Once
 	done     chan struct{} // everything is settled and out is closed
@@ -222,15 +254,20 @@ type streamSubscription struct {
 	bySeq  map[uint64]struct{} // came, and not acknowledged
 	moved  *sync.Cond          // on backMu: something was acknowledged, or the end began
 	seen   uint64              // the highest sequence that came, or the floor at the start; settled once receive is no longer called
+	told   uint64              // up to here it was told what did not come
 }
 
 // start runs two goroutines that live until the subscription is done: the
 // client library's reader, and watch, for which done stands.
-func (s *StreamSubscriber) start(ctx context.Context, topic string, consumer jetstream.Consumer, done *handled) (*streamSubscription, error) {
+func (s *StreamSubscriber) start(ctx context.Context, topic string, of taken, done *handled) (*streamSubscription, error) {
+	consumer := of.consumer
 	sub := &streamSubscription{
-		owner: s, topic: topic, consumer: consumer, before: done,
+		owner: s, topic: topic, consumer: consumer, before: done, created: of.stream.Created,
 		ended: make(chan struct{}), done: make(chan struct{}),
 		bySeq: make(map[uint64]struct{}), seen: consumer.CachedInfo().AckFloor.Stream,
+	}
+	if first := of.stream.State.FirstSeq; first > 0 {
+		sub.told = max(sub.seen, first-1)
 	}
 	o := s.opts
 	sub.subscription = newSubscription(ctx, o.Lanes, sub,
@@ -257,9 +294,13 @@ func (s *StreamSubscriber) start(ctx context.Context, topic string, consumer jet
 // soleGroup names the members of whom one is pinned.
 const soleGroup = "parley"
 
+// pullBytes bounds what is on its way here at a time, well below what a broker keeps for a
+// connection before it calls it slow and cuts it off; the largest message fits.
+func (s *StreamSubscriber) pullBytes() int { return max(4<<20, 2*int(s.js.Conn().MaxPayload())) }
+
 func (s *StreamSubscriber) consumeOptions(topic string) []jetstream.PullConsumeOpt {
 	options := []jetstream.PullConsumeOpt{
-		jetstream.PullMaxMessages(min(s.opts.MaxPending, 500)),
+		jetstream.PullMaxMessagesWithBytesLimit(min(s.opts.MaxPending, 500), s.pullBytes()),
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
 			s.opts.Logger.Warn("bus subscription is disturbed", "subject", topic, "err", err)
 		}),
@@ -330,6 +371,7 @@ func (s *streamSubscription) first(sequence uint64) bool {
 		return false
 	}
 	s.bySeq[sequence] = struct{}{}
+	s.missed(sequence - 1)
 	s.seen = max(s.seen, sequence)
 	return true
 }

@@ -207,6 +207,40 @@ func TestWhatADeadProcessHeldComesFirstAndAtOnce(t *testing.T) {
 	require.NoError(t, next.Close())
 }
 
+// A process that stands still has asked for messages, and what is set back would be
+// delivered to it first.
+func TestWhatAFrozenProcessHoldsComesFirst(t *testing.T) {
+	server := startBroker(t, t.TempDir(), "")
+	t.Cleanup(server.Stop)
+	nc := connect(t, server)
+	former := subscriber(t, nc, &pubsub.StreamOptions{Provision: workQueue, Sole: true, MaxPending: 100})
+	_, err := former.Subscribe(t.Context(), "work.*")
+	require.NoError(t, err)
+	require.NoError(t, former.Close())
+	frozen, err := nc.SubscribeSync(nc.NewInbox()) // asks once, and then stands still
+	require.NoError(t, err)
+	ask := "$JS.API.CONSUMER.MSG.NEXT.WORK." + pubsub.DurableName("parley", "work.*")
+	require.NoError(t, nc.PublishRequest(ask, frozen.Subject, []byte(`{"batch":100,"expires":60000000000,"group":"parley"}`)))
+	publish(t, nc, 1, 5)
+	for range 5 {
+		_, err := frozen.NextMsg(soon)
+		require.NoError(t, err)
+	}
+
+	next := subscriber(t, nc, &pubsub.StreamOptions{Provision: workQueue, Sole: true, MaxPending: 100})
+	taken, err := next.Subscribe(t.Context(), "work.*")
+	require.NoError(t, err)
+	publish(t, nc, 1, 3)
+	var after record
+	for range 8 {
+		m := receive(t, taken)
+		after.add(m)
+		m.Ack()
+	}
+	require.Equal(t, []string{"0", "1", "2", "3", "4", "0", "1", "2"}, after.seen["0"])
+	require.NoError(t, next.Close())
+}
+
 func last(list []string) string { return list[len(list)-1] }
 
 func TestSlowAndWaitingMessagesAreNotDeliveredAgain(t *testing.T) {

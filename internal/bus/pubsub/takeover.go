@@ -79,42 +79,67 @@ func (h *handled) and(seen uint64, left []uint64) *handled {
 	return next
 }
 
-// takeOver returns the group's consumer, set back if no member of the group is
-// alive.
-func (s *StreamSubscriber) takeOver(ctx context.Context, topic string) (jetstream.Consumer, *handled, error) {
-	stream, err := s.stream(ctx, topic)
-	if err != nil {
-		return nil, nil, fmt.Errorf("stream of %s: %w", topic, err)
-	}
-	name := stream.CachedInfo().Config.Name
-	old, err := stream.Consumer(ctx, DurableName(s.opts.Group, topic))
-	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return nil, nil, fmt.Errorf("consumer of %s: %w", topic, err)
-	}
-	var done *handled
-	if err == nil && (s.opts.Sole || !s.alive(ctx, name, old.CachedInfo().Name)) {
-		if done, err = s.setBack(ctx, name, old.CachedInfo()); err != nil {
-			return nil, nil, err
-		}
-	}
-	consumer, err := s.consumer(ctx, topic) // without the note
-	if err == nil && s.opts.Sole {
-		err = s.unpin(ctx, name, consumer.CachedInfo().Name)
-	}
-	return consumer, done, err
+// taken is a consumer, and its stream as it was before.
+type taken struct {
+	consumer jetstream.Consumer
+	stream   *jetstream.StreamInfo
 }
 
-// unpin takes the consumer from a former member that may not know yet that its
-// time is over.
-func (s *StreamSubscriber) unpin(ctx context.Context, stream, consumer string) error {
-	of, err := s.js.Stream(ctx, stream)
+// takeOver returns the group's consumer, set back if no member of the group is
+// alive, and what need not be handled again of what it delivers.
+func (s *StreamSubscriber) takeOver(ctx context.Context, topic string) (taken, *handled, error) {
+	stream, err := s.stream(ctx, topic)
 	if err != nil {
-		return fmt.Errorf("stream %s: %w", stream, err)
+		return taken{}, nil, fmt.Errorf("stream of %s: %w", topic, err)
 	}
-	if err := of.UnpinConsumer(ctx, consumer, soleGroup); err != nil {
-		return fmt.Errorf("unpin consumer %s: %w", consumer, err)
+	old, err := stream.Consumer(ctx, DurableName(s.opts.Group, topic))
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return taken{}, nil, fmt.Errorf("consumer of %s: %w", topic, err)
 	}
-	return nil
+	done, err := s.before(ctx, stream, old, err == nil)
+	if err != nil {
+		return taken{}, nil, err
+	}
+	consumer, err := s.consumer(ctx, topic) // without the note
+	return taken{consumer, stream.CachedInfo()}, done, err
+}
+
+// before returns what need not be handled again of what the group's consumer delivers, and
+// sets it back if nobody reads it. Without a consumer, which somebody deleted, it is what
+// this process remembers; of a stream that lost its end it is nothing.
+func (s *StreamSubscriber) before(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer, there bool) (*handled, error) {
+	if !there {
+		return s.opts.last.recall(stream), nil
+	}
+	anew, err := s.beginAnew(ctx, stream, consumer)
+	if err != nil || anew {
+		return nil, err
+	}
+	info := consumer.CachedInfo()
+	switch {
+	case s.opts.Sole:
+		if info, err = s.unpin(ctx, stream, consumer); err != nil {
+			return nil, err
+		}
+	case s.alive(ctx, info.Stream, info.Name):
+		return nil, nil
+	}
+	return s.setBack(ctx, info.Stream, info)
+}
+
+// unpin takes the consumer from a former member that may not know yet that its time is
+// over, and returns what it holds by then. It comes before the consumer is set back: a
+// member that stands still has asked for messages, and would be sent what was set back.
+func (s *StreamSubscriber) unpin(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer) (*jetstream.ConsumerInfo, error) {
+	name := consumer.CachedInfo().Name
+	if err := stream.UnpinConsumer(ctx, name, soleGroup); err != nil {
+		return nil, fmt.Errorf("unpin consumer %s: %w", name, err)
+	}
+	info, err := consumer.Info(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("look at consumer %s: %w", name, err)
+	}
+	return info, nil
 }
 
 func (s *StreamSubscriber) setBack(ctx context.Context, stream string, info *jetstream.ConsumerInfo) (*handled, error) {

@@ -14,6 +14,7 @@ import (
 	"text/template"
 
 	"github.com/parley-engine/parley/internal/channels/carrier"
+	"github.com/parley-engine/parley/internal/reactor/guard"
 )
 
 // mostRequest bounds what a template may give, in bytes.
@@ -133,9 +134,6 @@ func (r *request) try() error {
 
 // sound says what is wrong with a request of a message that is not simple.
 func sound(made *http.Request) error {
-	if made.URL.Scheme != "http" && made.URL.Scheme != "https" || made.URL.Host == "" {
-		return errors.New("send: url is no http or https address")
-	}
 	if made.Body == nil || !strings.Contains(made.Header.Get("Content-Type"), "json") {
 		return nil
 	}
@@ -163,9 +161,13 @@ func (r *request) make(ctx context.Context, m carrier.Outgoing) (*http.Request, 
 		}
 		body = strings.NewReader(text)
 	}
-	made, err := http.NewRequestWithContext(ctx, r.method, address, body)
+	target, err := guard.Address(address)
 	if err != nil {
-		return nil, errors.New("url is no address") // the library's error would repeat secrets
+		return nil, errors.New("url is no http or https address") // the error itself would repeat secrets
+	}
+	made, err := http.NewRequestWithContext(ctx, r.method, target.String(), body)
+	if err != nil {
+		return nil, err
 	}
 	for name, t := range r.headers {
 		value, err := r.fill(t, m)

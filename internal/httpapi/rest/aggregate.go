@@ -45,13 +45,19 @@ func (c *call) remove(sid string, do command) error {
 	return c.removed()
 }
 
-// changeIn has something changed in the path's conversation and shows it.
+// changeIn has something changed in the path's conversation and shows it: to whoever
+// sees it then. A repeat may come from somebody who left meanwhile.
 func (c *call) changeIn(name string, do command, show func(conversation string, o engine.Outcome) error) error {
 	conversation, err := c.write(name)
 	if err != nil {
 		return err
 	}
-	return c.done(conversation, do, func(o engine.Outcome) error { return show(conversation, o) })
+	return c.done(conversation, do, func(o engine.Outcome) error {
+		if err := c.sees(conversation); err != nil {
+			return err
+		}
+		return show(conversation, o)
+	})
 }
 
 // removeIn has something removed in the path's conversation.

@@ -378,7 +378,8 @@ func TestPagesThatAreNone(t *testing.T) {
 	}
 }
 
-// An identity is any text, and so are unique names: each names its own in a path.
+// An identity is any text, and so are unique names, but what paths are made of: each
+// names its own in a path.
 func TestNamesOfAnyKindCanBeInPaths(t *testing.T) {
 	w := newWorld(t)
 	for _, name := range []string{"ann", "a/b", "/a", "a/", "a//b", "a b", " a", "a@b.c", "a+b", "+4915100000", "ä€😀", "a%2Fb", "100%", "...", "a..b", "../x", "a?b", "a#b", "a;b", "a&b=c", "~", "'\"<>", "sms:+1", "%00", "\u202e", "a\nb", "a\tb"} {

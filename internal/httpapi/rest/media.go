@@ -16,6 +16,7 @@ import (
 
 	"github.com/parley-engine/parley/domain"
 	"github.com/parley-engine/parley/domain/media"
+	"github.com/parley-engine/parley/internal/engine"
 	"github.com/parley-engine/parley/projections"
 )
 
@@ -105,7 +106,11 @@ func (c *call) media(sid string) (projections.Media, error) {
 	case row.ConversationSid == "":
 		return row, notFound(c.r.URL.Path)
 	}
-	return row, c.Engine.MayRead(c.r.Context(), c.place, c.caller.identity, row.ConversationSid)
+	err = c.sees(row.ConversationSid)
+	if failure := engine.AsFailure(err); failure != nil && failure.Kind == string(domain.PermissionDenied) {
+		err = notFound(c.r.URL.Path) // as of a file that was never there
+	}
+	return row, err
 }
 
 // stillThere refuses a file whose message was removed, though it may be a while

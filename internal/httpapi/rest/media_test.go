@@ -141,8 +141,11 @@ func TestAUserFetchesWhatIsInHisConversations(t *testing.T) {
 	w.must("POST", "/v1/Conversations/"+ch+"/Messages", form("MediaSid", file))
 	require.Equal(t, 200, w.as(ann, "GET", path, nil).status)
 	require.Equal(t, "secret", w.as(ann, "GET", path+"/Content", nil).text)
-	require.Equal(t, 403, w.as(eve, "GET", path, nil).status)
-	require.Equal(t, 403, w.as(eve, "GET", path+"/Content", nil).status)
+	for _, what := range []string{path, path + "/Content"} {
+		got, absent := w.as(eve, "GET", what, nil), w.as(eve, "GET", strings.ReplaceAll(what, file, nothing("ME")), nil)
+		require.Equal(t, 404, got.status)
+		require.Equal(t, strings.ReplaceAll(got.text, file, nothing("ME")), absent.text, "whether there is one is not hers to know")
+	}
 }
 
 // clearing is the collector of a world, with its bytes.

@@ -115,8 +115,12 @@ func TestAllConversationsArePrivate(t *testing.T) {
 	requireRefused(t, err, 403, 20403)
 	_, err = mallet.try("ListParticipantConversation", nil, params{"Identity": "alice"})
 	requireRefused(t, err, 403, 20403)
-	_, err = mallet.try("FetchConversation", []string{nothing("CH")}, nil)
-	requireRefused(t, err, 404, 20404)
+	for _, absent := range []string{nothing("CH"), "secrets"} {
+		_, err = mallet.try("FetchConversation", []string{absent}, nil)
+		requireRefused(t, err, 403, 50430)
+		_, err = mallet.try("UpdateConversation", []string{absent}, nil)
+		requireRefused(t, err, 403, 50430)
+	}
 	j.do("CreateConversationParticipant", []string{in}, chat("mallet"))
 	mallet.do("FetchConversation", []string{in}, nil)
 }

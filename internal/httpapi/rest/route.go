@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -43,6 +44,7 @@ type route struct {
 	users  bool // an access token may be used
 	limit  scope
 	hooks  bool // takes X-Twilio-Webhook-Enabled
+	joins  bool // may be sent by who does not see the conversation yet
 	params []param
 	answer any    // a zero value of what is returned; nil: nothing
 	list   string // key of the list, for lists of answers
@@ -85,6 +87,7 @@ type call struct {
 	place     engine.Place
 	inService bool
 	values    values
+	unseen    error             // why the caller may not know of the conversation; nil: he may
 	keep      func(body []byte) // nil: the answer is not kept
 }
 
@@ -235,6 +238,9 @@ func (c *call) command(aggregate string, fields command) (engine.Outcome, error)
 	if aggregate == "" && do.ExpectedRevision != nil {
 		return engine.Outcome{}, tagMismatch("What is yet to be made has no ETag")
 	}
+	if c.unseen != nil {
+		return c.repeated(do)
+	}
 	if do.Webhooks && c.Before != nil {
 		if do, err = c.Before(c.r.Context(), do); err != nil {
 			return engine.Outcome{}, err
@@ -243,6 +249,20 @@ func (c *call) command(aggregate string, fields command) (engine.Outcome, error)
 	outcome, err := c.Engine.Execute(c.r.Context(), do)
 	if err != nil {
 		return outcome, err
+	}
+	c.w.Header().Set("Parley-Position", outcome.Position.String())
+	return outcome, nil
+}
+
+// repeated answers a command that was done before: a user who left, or removed the
+// conversation, and sends that again hears that it is done. Everything else of somebody
+// who does not see the conversation is refused as a read of it is, and no webhook is
+// asked about it.
+func (c *call) repeated(do engine.Command) (engine.Outcome, error) {
+	do.Deadline = time.Unix(0, 0) // nothing is done after its deadline; a repeat is recognised before
+	outcome, err := c.Engine.Execute(c.r.Context(), do)
+	if err != nil {
+		return outcome, c.unseen
 	}
 	c.w.Header().Set("Parley-Position", outcome.Position.String())
 	return outcome, nil
@@ -321,20 +341,28 @@ func traceparent(r *http.Request) string {
 	return ""
 }
 
-// limited takes from the allowance of what is written to. Nobody can use up that of
-// others: users have one of their own for what is limited per service, and so has
-// whoever writes to a conversation that is not his.
+// limited takes from the allowance of what is written to: of the conversation, or of
+// the service.
 func (c *call) limited(conversation string) error {
-	var key string
 	switch {
-	case c.route.limit == unlimited || c.Actions == nil:
-		return nil
-	case c.route.limit == perConversation && c.Engine.MayRead(c.r.Context(), c.place, c.caller.identity, conversation) == nil:
-		key = "conversation " + conversation
+	case conversation != "" && c.route.limit == perConversation:
+		return c.allowance("conversation " + conversation)
 	case c.route.limit == perService && c.caller.identity == "":
-		key = "service " + c.place.Service
-	default:
-		key = "caller " + c.place.Service + " " + c.caller.identity
+		return c.allowance("service " + c.place.Service)
+	}
+	return c.strangersAllowance()
+}
+
+// strangersAllowance is the caller's own. Nobody can use up that of others: users have
+// one for what is limited per service, and so has whoever writes to a conversation that
+// is not his.
+func (c *call) strangersAllowance() error {
+	return c.allowance("caller " + c.place.Service + " " + c.caller.identity)
+}
+
+func (c *call) allowance(key string) error {
+	if c.route.limit == unlimited || c.Actions == nil {
+		return nil
 	}
 	if ok, after := c.Actions.Allow(c.Now(), key); !ok {
 		return problem{status: http.StatusTooManyRequests, code: 50063, message: "Too many actions per second", retryAfter: after,
@@ -343,18 +371,31 @@ func (c *call) limited(conversation string) error {
 	return nil
 }
 
-// conversation returns the SID behind the path's conversation.
+// conversation returns the SID behind the path's conversation, empty when there is none.
 func (c *call) conversation(name string) (string, error) {
 	return c.Engine.ConversationSid(c.r.Context(), c.place, c.r.PathValue(name))
 }
 
-// write settles which conversation a write is for, and takes from its allowance.
+// write settles which conversation a write is for, and takes from its allowance. Of
+// somebody who does not see it, command does no more than answer a repeat.
 func (c *call) write(name string) (string, error) {
 	conversation, err := c.conversation(name)
 	if err != nil {
 		return "", err
 	}
-	return conversation, c.limited(conversation)
+	mayAsk := c.Engine.MayRead
+	if c.route.joins && c.values.str("Identity") == c.caller.identity {
+		mayAsk = c.Engine.MayJoin
+	}
+	refused := mayAsk(c.r.Context(), c.place, c.caller.identity, conversation)
+	switch {
+	case refused == nil:
+		return conversation, c.limited(conversation)
+	case conversation == "":
+		return "", cmp.Or(c.strangersAllowance(), refused)
+	}
+	c.unseen = refused
+	return conversation, c.strangersAllowance()
 }
 
 // read settles which conversation a read is about: one the caller may see, as
@@ -364,12 +405,15 @@ func (c *call) read(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if c.caller.identity != "" {
-		if err := c.Engine.MayRead(c.r.Context(), c.place, c.caller.identity, conversation); err != nil {
-			return "", err
-		}
+	if err := c.sees(conversation); err != nil {
+		return "", err
 	}
 	return conversation, c.fresh(conversation)
+}
+
+// sees refuses a caller who may not see a conversation.
+func (c *call) sees(conversation string) error {
+	return c.Engine.MayRead(c.r.Context(), c.place, c.caller.identity, conversation)
 }
 
 // found turns a row that is not there, or not of the place, into not found.

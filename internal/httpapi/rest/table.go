@@ -147,7 +147,7 @@ func partRoutes() []route {
 		listOf(in+"/Participants", "ListConversationParticipant", participantBody{}, "participants", 100, listIn((*call).participants, (*call).participantBody)).forUsers(),
 		create(in+"/Participants", "CreateConversationParticipant", participantBody{}, createParticipant,
 			with(participant, param{name: "MessagingBinding.Address", max: 256}, param{name: "MessagingBinding.Level", values: []string{"to", "cc"}, about: "E-mail only."},
-				param{name: "MessagingBinding.Name", max: 256, about: "E-mail only."})...).hooked().forUsers().limitedBy(perConversation),
+				param{name: "MessagingBinding.Name", max: 256, about: "E-mail only."})...).hooked().forUsers().joining().limitedBy(perConversation),
 		fetch(in+"/Participants/{Sid}", "FetchConversationParticipant", participantBody{}, showIn("ConversationSid", (*call).showNamedParticipant)).forUsers(),
 		update(in+"/Participants/{Sid}", "UpdateConversationParticipant", participantBody{}, updateParticipant,
 			with(participant, param{name: "LastReadMessageIndex", kind: integer, code: 50421}, param{name: "LastReadTimestamp", kind: date})...).hooked().forUsers().limitedBy(perConversation),
@@ -244,4 +244,5 @@ func remove(path, name string, handle func(*call) error) route {
 func (r route) in(f forms) route        { r.forms = f; return r }
 func (r route) forUsers() route         { r.users = true; return r }
 func (r route) hooked() route           { r.hooks = true; return r }
+func (r route) joining() route          { r.joins = true; return r }
 func (r route) limitedBy(s scope) route { r.limit = s; return r }
