@@ -33,6 +33,7 @@ type settings struct {
 	media           string // folder of uploads; empty: within the data folder
 	esdb            string // address for clients of EventStoreDB; empty: none
 	esdbWrite       bool   // which may write streams of their own
+	esdbPassword    string // file with the password of their user; empty: the admin token is it
 	insecure        bool   // allow addresses that are not loopback, without TLS
 
 	// syncInterval is how often the broker syncs durable commands to disk. Zero
@@ -110,6 +111,7 @@ With OTEL_EXPORTER_OTLP_ENDPOINT set, commands of the bus are traced to that col
 	f.StringVar(&s.nats, "nats", "127.0.0.1:0", "address of the embedded broker; port 0 picks one")
 	f.StringVar(&s.esdb, "esdb", "", "address at which clients of EventStoreDB and KurrentDB can read the log and subscribe to it; port 0 picks one (default: none)")
 	f.BoolVar(&s.esdbWrite, "esdb-write", false, "let those clients also write streams of their own; Parley's streams are written by commands only")
+	f.StringVar(&s.esdbPassword, "esdb-password-file", "", "file with the password of those clients' user admin, which PARLEY_ESDB_ADMIN_PASSWORD can hold as well (default: the data folder's admin token)")
 	f.BoolVar(&s.insecure, "insecure", false, "allow addresses other than loopback, unencrypted, and --esdb without TLS and password")
 	f.DurationVar(&s.syncInterval, "sync-interval", 0, "sync durable commands this often instead of each before its acknowledgement")
 	f.DurationVar(&s.eventsAge, "events-max-age", 7*24*time.Hour, "how long published events stay on the bus")

@@ -12,9 +12,7 @@ import (
 	"io"
 	"math/big"
 	"net"
-	"net/http"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -410,54 +408,6 @@ func TestRequestsThatAreNone(t *testing.T) {
 		require.NoError(t, err)
 		_, err = read.Recv()
 		require.Equal(t, codes.InvalidArgument, status.Code(err), "%s: %v", name, err)
-	}
-}
-
-// Probes ask by HTTP at the same port, with TLS and without, and gRPC goes on beside
-// them.
-func TestProbesAreAnswered(t *testing.T) {
-	log := memstore.New()
-	fill(t, log, 1, 1)
-	secure := certificate(t)
-	nobody := func(string, string) bool { return false }
-	for _, c := range []esdbwire.Config{{Log: log}, {Log: log, TLS: secure, Users: nobody}} {
-		address := serve(t, c)
-		transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
-		t.Cleanup(transport.CloseIdleConnections)
-		scheme := "http://"
-		if c.TLS != nil {
-			scheme = "https://"
-		}
-		for path, want := range map[string]int{"/health/live": 204, "/health/live?liveCode=200": 200, "/info": 200, "/streams": 404} {
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, scheme+address+path, nil)
-			require.NoError(t, err)
-			response, err := (&http.Client{Transport: transport}).Do(request)
-			require.NoError(t, err)
-			body, err := io.ReadAll(response.Body)
-			require.NoError(t, err)
-			require.NoError(t, response.Body.Close())
-			require.Equal(t, want, response.StatusCode, path)
-			if path == "/info" {
-				require.JSONEq(t, `{"esVersion":"23.10.0","state":"leader","features":{"projections":false,"userManagement":false,"atomPub":false}}`, string(body))
-			}
-		}
-	}
-}
-
-// A server whose log takes nothing more does not live, for a probe.
-func TestAServerThatCannotWriteDoesNotLive(t *testing.T) {
-	var ready atomic.Bool
-	address := serve(t, esdbwire.Config{Log: memstore.New(), Ready: ready.Load})
-	for _, want := range []int{503, 204, 503} {
-		for _, path := range []string{"/health/live", "/health/live?liveCode=200"} {
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
-			require.NoError(t, err)
-			response, err := http.DefaultClient.Do(request)
-			require.NoError(t, err)
-			require.NoError(t, response.Body.Close())
-			require.Equal(t, want == 503, response.StatusCode == 503, path)
-		}
-		ready.Store(!ready.Load())
 	}
 }
 

@@ -86,11 +86,13 @@ func New(c Config) *Server {
 	others := newLobby()
 	options = append(options, grpc.Creds(newDoor(c.TLS, others)))
 	db := newDatabase(c)
-	s := &Server{grpc: grpc.NewServer(options...), subscriptions: &subscriptions{groups: newGroups(db)}, others: others, probes: probes(c.Ready)}
+	instance := events.ID(uuid.New())
+	asked := &probes{log: c.Log, ready: c.Ready, instance: instance, started: time.Now()}
+	s := &Server{grpc: grpc.NewServer(options...), subscriptions: &subscriptions{groups: newGroups(db)}, others: others, probes: asked.server()}
 	persistent.RegisterPersistentSubscriptionsServer(s.grpc, s.subscriptions)
 	streams.RegisterStreamsServer(s.grpc, &service{database: db})
 	serverfeatures.RegisterServerFeaturesServer(s.grpc, features{})
-	gossip.RegisterGossipServer(s.grpc, cluster{instance: events.ID(uuid.New())})
+	gossip.RegisterGossipServer(s.grpc, cluster{instance: instance})
 	return s
 }
 
