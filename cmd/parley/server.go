@@ -243,7 +243,7 @@ func (v *server) openBroker(ctx context.Context) error {
 }
 
 func (v *server) openBus(context.Context) error {
-	options := bus.Options{ActFor: v.engine.ActFor, Logger: v.log, Registerer: v.registry, Patience: v.settings.patience * 4 / 5}
+	options := bus.Options{ActFor: v.engine.ActFor, Owner: v.engine.Owner, Logger: v.log, Registerer: v.registry, Patience: v.settings.patience * 4 / 5}
 	if v.leases != nil {
 		options.Share = v.leases.Share
 	}

@@ -74,6 +74,19 @@ func (b *Bus) actFor(ctx context.Context, acting, account string) error {
 	return &failure
 }
 
+// foreign reports an aggregate that its sender may not act on. The engine will say that it
+// is not there, parked or not; the command must not wait behind another account's.
+func (b *Bus) foreign(ctx context.Context, x *exchange) (bool, error) {
+	if x.authority == nil || b.opts.Owner == nil {
+		return false, nil
+	}
+	owner, err := b.opts.Owner(ctx, x.Key)
+	if err != nil || owner == "" || owner == x.authority.Account {
+		return false, err
+	}
+	return b.actFor(ctx, x.authority.Account, owner) != nil, nil
+}
+
 // ofTheOperator are commands that give access: REST has none of them, and with one of
 // them a token that may only send could make itself a key that reads.
 func ofTheOperator(commandType string) bool {

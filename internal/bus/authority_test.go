@@ -41,7 +41,9 @@ func openHouse(t *testing.T, tokens ...access.Token) *house {
 	require.NoError(t, err)
 	t.Cleanup(server.Stop)
 	h := &house{t: t, server: server, owner: connect(t, server)}
-	startBus(t, h.owner, h.execute, &bus.Options{ActFor: func(_ context.Context, acting, account string) error {
+	startBus(t, h.owner, h.execute, &bus.Options{Owner: func(_ context.Context, aggregate string) (string, error) {
+		return map[string]string{"CHofA": accountA, "CHofB": accountB, "CHofChild": child}[aggregate], nil
+	}, ActFor: func(_ context.Context, acting, account string) error {
 		if acting == accountA && account == child {
 			return nil
 		}
@@ -275,6 +277,30 @@ func TestARestrictedTokenParksNothingAndRedrivesNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, after[0].Redriven)
 	require.Equal(t, list[0].Sequence, after[0].Sequence)
+}
+
+// Another account's aggregate looks the same to a token whether it is parked or not; its own
+// commands wait their turn.
+func TestOnlyItsOwnParkedAggregatesHoldATokenUp(t *testing.T) {
+	a, secret := commandsOf(t, accountA)
+	h := openHouse(t, a)
+	nc := h.client(secret)
+	letters, err := bus.OpenDeadLetters(t.Context(), h.owner)
+	require.NoError(t, err)
+	for i, aggregate := range []string{"CHofA", "CHofB", "CHofChild"} {
+		_, err = h.owner.Request("parley.commands."+aggregate, []byte(`not json`), soon)
+		require.NoError(t, err)
+		require.Eventually(t, func() bool { n, _, err := letters.Depth(t.Context()); return err == nil && n == uint64(i+1) }, soon, time.Millisecond)
+	}
+	for aggregate, parked := range map[string]bool{"CHofA": true, "CHofChild": true, "CHofB": false} {
+		m := nats.NewMsg("parley.commands." + aggregate)
+		m.Data = []byte(`{"command":"conversation.remove"}`)
+		r := send(t, nc, m, nc.NewInbox())
+		require.Equal(t, parked, !r.OK && r.Error.Code == bus.CodeParked, aggregate) // the engine would say that it is not found
+	}
+	n, _, err := letters.Depth(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 5, n)
 }
 
 // Ids of messages are recognised within an account: another one that uses the same must

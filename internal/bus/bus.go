@@ -42,7 +42,10 @@ type Options struct {
 	Share func(ctx context.Context, names []string, do func(ctx context.Context, name string) error) error
 	// ActFor says whether an account may act for another one (engine.Engine.ActFor). Nil:
 	// for none.
-	ActFor           func(ctx context.Context, acting, account string) error
+	ActFor func(ctx context.Context, acting, account string) error
+	// Owner says whose an aggregate is (engine.Engine.Owner), so that nobody is told that
+	// another account's is parked. Nil: that is not known.
+	Owner            func(ctx context.Context, aggregate string) (account string, err error)
 	Logger           *slog.Logger // nil: discard
 	Registerer       prometheus.Registerer
 	provisionTimeout time.Duration

@@ -112,6 +112,10 @@ func (b *Bus) takeTurn(ctx context.Context, x *exchange) (*engine.Failure, error
 	if _, parked := b.parked.first(x.Key); !parked && asked == "" {
 		return nil, nil
 	}
+	foreign, err := b.foreign(ctx, x)
+	if foreign || err != nil {
+		return nil, err
+	}
 	first, err := b.firstLetter(ctx, x.Key)
 	switch {
 	case err != nil:

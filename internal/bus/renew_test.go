@@ -269,3 +269,33 @@ func TestACheckpointIsSavedThoughItsBucketIsDeleted(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, events.At(9), at)
 }
+
+// With the letters goes what waited behind them; the aggregate goes on, and the next
+// letter is kept.
+func TestADeletedStreamOfDeadLettersIsMadeAnew(t *testing.T) {
+	nc := connect(t, startBroker(t, t.TempDir()))
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	y, registry := &tally{done: map[string][]int{}}, prometheus.NewRegistry()
+	b, err := bus.New(connectAgain(t, nc), y.execute, &bus.Options{Registerer: registry, FirstPause: time.Millisecond})
+	require.NoError(t, err)
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(context.Background()) }()
+	t.Cleanup(func() { require.NoError(t, b.Drain(context.Background())); require.NoError(t, <-ended) })
+	<-b.Ready()
+	letters, err := bus.OpenDeadLetters(t.Context(), nc)
+	require.NoError(t, err)
+	bury := func() {
+		_, err := js.Publish(t.Context(), "parley.commands.CH1", []byte("not json"))
+		require.NoError(t, err)
+		require.Eventually(t, func() bool { n, _, err := letters.Depth(t.Context()); return err == nil && n == 1 }, soon, time.Millisecond)
+	}
+	bury()
+	require.NoError(t, js.DeleteStream(t.Context(), bus.StreamDead))
+	require.NoError(t, b.Tidy(t.Context()))
+	require.Equal(t, 1.0, losses(t, registry, "stream"))
+	_, err = js.PublishMsg(t.Context(), numberedMsg("CH1", 7))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return y.count() == 1 }, soon, time.Millisecond)
+	bury()
+}
