@@ -18,6 +18,13 @@ const keepEvery = 500 * time.Millisecond
 
 // mend makes damage to the folder good before anybody can publish, and tells of it.
 func mend(dir string, log *slog.Logger) error {
+	earlier, err := salvage.Earlier(dir)
+	if err != nil {
+		return fmt.Errorf("open bus store %s: %w", dir, err)
+	}
+	for _, found := range earlier { // it may have been found by somebody who told nobody
+		log.Warn("bus store was damaged before", "detail", found, "until", "the reports are removed")
+	}
 	report, err := salvage.Mend(dir)
 	if err != nil {
 		return fmt.Errorf("open bus store %s: %w", dir, err)
