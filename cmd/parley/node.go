@@ -95,7 +95,7 @@ func (v *server) startBroker() (broker.Target, error) {
 		return broker.Target{}, err
 	}
 	v.broker, err = broker.Start(v.folder.path("bus"), &broker.Options{
-		Address: v.settings.nats, Token: token, SyncInterval: v.settings.syncInterval, Logger: v.log,
+		Address: v.settings.nats, Token: token, SyncInterval: v.settings.syncInterval, Patience: v.settings.patience, Logger: v.log,
 	})
 	if err != nil {
 		return broker.Target{}, err

@@ -59,6 +59,7 @@ type Options struct {
 	MaxPending      int64         // bytes; default 16 MiB
 	MaxPendingTotal int64         // bytes; default 256 MiB
 	WriteDeadline   time.Duration // default 5 s
+	Patience        time.Duration // of Stop; default 25 s
 	Logger          *slog.Logger  // nil: discard
 }
 
@@ -72,6 +73,8 @@ type Server struct {
 	keeper *keeper
 	failed <-chan error
 	guard  *guard
+
+	patience time.Duration
 }
 
 // Start opens or creates the store in dir and listens. It returns when clients
@@ -94,23 +97,37 @@ func Start(dir string, o *Options) (*Server, error) {
 		return nil, err
 	}
 	return &Server{nats: ns, token: opts.Token, unlock: unlock, failed: complaints.broken,
-		keeper: startKeeper(dir, ns, opts.Logger, complaints.fail), guard: startGuard(ns, opts)}, nil
+		keeper: startKeeper(dir, ns, opts.Logger, complaints.fail), guard: startGuard(ns, opts), patience: opts.Patience}, nil
 }
 
 // URL is where clients connect: nats://127.0.0.1:4222.
 func (s *Server) URL() string { return s.nats.ClientURL() }
 
-// Stop closes all connections, writes what is buffered and releases the folder.
-// It may be called more than once. Callers drain their own work before.
+// Stop closes all connections, writes what is buffered and releases the folder. A server
+// that does not end within Options.Patience is left to the end of the process, and so is
+// the folder. It may be called more than once. Callers drain their own work before.
 func (s *Server) Stop() {
 	s.once.Do(func() {
-		s.guard.stop()
-		s.keeper.stop()
-		s.nats.Shutdown()
-		s.nats.WaitForShutdown()
-		s.keeper.stopped()
-		s.unlock()
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			s.stop()
+		}()
+		select {
+		case <-stopped:
+		case <-time.After(s.patience):
+			s.keeper.log.Error("bus server does not stop; it is left to the end of the process", "waited", s.patience)
+		}
 	})
+}
+
+func (s *Server) stop() {
+	s.guard.stop()
+	s.keeper.stop()
+	s.nats.Shutdown()
+	s.nats.WaitForShutdown()
+	s.keeper.stopped()
+	s.unlock()
 }
 
 func withDefaults(o *Options) Options {
@@ -127,6 +144,7 @@ func withDefaults(o *Options) Options {
 	opts.MaxPending = cmp.Or(opts.MaxPending, 16<<20)
 	opts.MaxPendingTotal = cmp.Or(opts.MaxPendingTotal, 256<<20)
 	opts.WriteDeadline = cmp.Or(opts.WriteDeadline, 5*time.Second)
+	opts.Patience = cmp.Or(opts.Patience, 25*time.Second)
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
