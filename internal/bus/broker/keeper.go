@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -18,6 +19,13 @@ const keepEvery = 500 * time.Millisecond
 
 // mend makes damage to the folder good before anybody can publish, and tells of it.
 func mend(dir string, log *slog.Logger) error {
+	earlier, err := salvage.Earlier(dir)
+	if err != nil {
+		return fmt.Errorf("open bus store %s: %w", dir, err)
+	}
+	for _, found := range earlier { // it may have been found by somebody who told nobody
+		log.Warn("bus store was damaged before", "detail", found, "until", "the reports are removed")
+	}
 	report, err := salvage.Mend(dir)
 	if err != nil {
 		return fmt.Errorf("open bus store %s: %w", dir, err)
@@ -37,7 +45,7 @@ type keeper struct {
 	nats  *server.Server
 	log   *slog.Logger
 	last  salvage.Progress
-	fell  func(error) // told when the stream lost its end
+	fell  func(error) // told when the server must end
 	end   chan struct{}
 	ended chan struct{}
 }
@@ -52,7 +60,10 @@ func (k *keeper) run() {
 	defer close(k.ended)
 	tick := time.NewTicker(keepEvery)
 	defer tick.Stop()
-	for {
+	for looks := 1; ; looks++ {
+		if looks%scrubEvery == 0 {
+			k.scrub(looks%(scrubEvery*scrubAllEvery) == 0)
+		}
 		if err := k.keep(); err != nil {
 			k.log.Warn("progress of the bus was not noted", "err", err)
 		}
@@ -61,6 +72,30 @@ func (k *keeper) run() {
 		case <-k.end:
 			return
 		}
+	}
+}
+
+// How often blocks are read while the server runs: those of the commands once a minute,
+// all of them once an hour.
+const (
+	scrubEvery    = int(time.Minute / keepEvery)
+	scrubAllEvery = 60
+)
+
+// scrub ends the server when bytes of a block have changed: the broker would cut the
+// stream off there when it comes upon them, or take all the memory that there is. A start
+// mends them.
+func (k *keeper) scrub(all bool) {
+	streams := salvage.Commands
+	if all {
+		streams = "*"
+	}
+	found, err := salvage.Scrub(k.dir, streams)
+	if err != nil {
+		k.log.Warn("bus store was not looked through for damage", "err", err)
+	}
+	if len(found) > 0 {
+		k.fell(fmt.Errorf("the broker's files are damaged; the next start makes good what can be made good: %s", strings.Join(found, "; ")))
 	}
 }
 

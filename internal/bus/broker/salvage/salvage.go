@@ -180,6 +180,22 @@ func Reports(dir string) (n int, err error) {
 	return len(list), err
 }
 
+// Earlier are the sentences of earlier runs whose folders are there still, oldest first.
+func Earlier(dir string) (sentences []string, err error) {
+	list, err := filepath.Glob(filepath.Join(dir, asideDir, "*", reportFile))
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range list {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		sentences = append(sentences, strings.Split(strings.TrimSpace(string(text)), "\n")...)
+	}
+	return sentences, nil
+}
+
 // Again reports whether the stream of events is to be published again from its last event.
 func Again(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, againFile))

@@ -88,13 +88,26 @@ func spansText(spans []Span) string {
 }
 
 // read reads all blocks, and the index.
-func (s *stream) read() error {
-	entries, err := os.ReadDir(filepath.Join(s.path, "msgs"))
+func (s *stream) read() (err error) {
+	if s.blocks, err = blocksOf(s.path); err != nil {
+		return err
+	}
+	for i, b := range s.blocks {
+		if err := s.readBlock(b, i == len(s.blocks)-1); err != nil {
+			return err
+		}
+	}
+	return s.readIndex()
+}
+
+// blocksOf lists a stream's blocks in their order.
+func blocksOf(path string) (blocks []*block, err error) {
+	entries, err := os.ReadDir(filepath.Join(path, "msgs"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, e := range entries {
 		number, is := strings.CutSuffix(e.Name(), ".blk")
@@ -102,15 +115,10 @@ func (s *stream) read() error {
 		if !is || err != nil {
 			continue
 		}
-		s.blocks = append(s.blocks, &block{path: filepath.Join(s.path, "msgs", e.Name()), index: n})
+		blocks = append(blocks, &block{path: filepath.Join(path, "msgs", e.Name()), index: n})
 	}
-	slices.SortFunc(s.blocks, func(a, b *block) int { return cmp.Compare(a.index, b.index) })
-	for i, b := range s.blocks {
-		if err := s.readBlock(b, i == len(s.blocks)-1); err != nil {
-			return err
-		}
-	}
-	return s.readIndex()
+	slices.SortFunc(blocks, func(a, b *block) int { return cmp.Compare(a.index, b.index) })
+	return blocks, nil
 }
 
 func (s *stream) readBlock(b *block, last bool) error {
