@@ -20,6 +20,8 @@ func TestCheckIdentity(t *testing.T) {
 		"./":                           {},
 		"syst":                         {},
 		".":                            {"identity_reserved", 50203},
+		"/":                            {"identity_reserved", 50203},
+		"a/":                           {},
 		"..":                           {"identity_reserved", 50203},
 		"system":                       {"identity_reserved", 50203},
 		"SyStem":                       {"identity_reserved", 50203},

@@ -39,7 +39,9 @@ func authorityOf(d *pubsub.Delivery) (*access.Authority, error) {
 	return access.Parse(mark)
 }
 
-// confine holds a command to what its sender may do. Errors are *engine.Failure.
+// confine holds a command to what its sender may do. Its id is its account's own: another
+// account that knows or guesses it can neither be in its way nor hear of it. Errors are
+// *engine.Failure.
 func (b *Bus) confine(ctx context.Context, x *exchange) error {
 	who, c := x.authority, &x.command
 	if who == nil {
@@ -51,6 +53,7 @@ func (b *Bus) confine(ctx context.Context, x *exchange) error {
 	if ofTheOperator(c.Type) {
 		return denied(CodeCommand, "command", "%s is for who runs the server, not for bus tokens of an account", c.Type)
 	}
+	x.given, c.ID = c.ID, events.NameID("command of "+who.Account+": "+c.ID.String())
 	if c.Account == "" {
 		c.Account = who.Account
 	}
@@ -166,7 +169,7 @@ func (d *sendDoor) acknowledge(m *nats.Msg) {
 func markedHeader(sent nats.Header, who *access.Authority) nats.Header {
 	header := make(nats.Header, len(sent)+1)
 	for name, values := range sent {
-		if len(name) < 5 || !strings.EqualFold(name[:5], "Nats-") {
+		if !ofTheBroker(name) {
 			header[name] = values
 		}
 	}
@@ -175,6 +178,13 @@ func markedHeader(sent nats.Header, who *access.Authority) nats.Header {
 	}
 	header.Set(headerAuthority, who.String())
 	return header
+}
+
+// ofTheBroker reports whether a header means something to the broker or to its clients: a
+// message without a body that has a status is taken for what the broker says of a read,
+// is not handled, and holds up all that is behind it.
+func ofTheBroker(name string) bool {
+	return len(name) >= 5 && strings.EqualFold(name[:5], "Nats-") || strings.EqualFold(name, "Status") || strings.EqualFold(name, "Description")
 }
 
 // replyOfBroker reports whether a reply subject was made by the broker to lead back into

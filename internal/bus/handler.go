@@ -7,6 +7,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/internal/bus/access"
 	"github.com/parley-engine/parley/internal/bus/pubsub"
 	"github.com/parley-engine/parley/internal/engine"
@@ -20,6 +21,7 @@ type exchange struct {
 	attempts  int               // so far
 	letter    *DeadLetter       // the one being redriven, else nil
 	authority *access.Authority // what its sender is held to; nil: to nothing
+	given     events.ID         // the id that a sender who is held to an account gave
 	result    string            // for the metrics: ok, or the kind of failure
 }
 
@@ -48,6 +50,9 @@ func (b *Bus) handle(m *message.Message) error {
 	outcome, err := b.execute(m.Context(), x.command)
 	if err != nil {
 		return err
+	}
+	if x.authority != nil {
+		outcome.CommandID = x.given
 	}
 	x.result = resultOK
 	b.reply(x, Reply{OK: true, Outcome: &outcome})

@@ -22,7 +22,7 @@ const (
 var (
 	ErrNoToken = errors.New("no such token")
 	ErrFull    = fmt.Errorf("there are %d tokens already: revoke one", MaxTokens)
-	ErrDamaged = errors.New("the file of bus tokens is damaged")
+	ErrDamaged = errors.New("the file of bus tokens is damaged: bring it back from a backup, or remove it and make the tokens anew")
 )
 
 // File keeps the tokens, for its owner's eyes only. A change replaces it: all of it or

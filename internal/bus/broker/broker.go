@@ -106,9 +106,6 @@ func (s *Server) start(dir string, o Options) (err error) {
 	if err := mend(dir, o.Logger); err != nil {
 		return err
 	}
-	if err := checkStore(dir); err != nil { // what could not be mended
-		return err
-	}
 	if o.Token != "" {
 		s.doorman = newDoorman(o.Token, o.Logger)
 		defer close(s.doorman.loaded)

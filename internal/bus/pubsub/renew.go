@@ -3,6 +3,7 @@ package pubsub
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -169,12 +170,26 @@ func (s *streamSubscription) lost(ctx context.Context) bool {
 	return false
 }
 
+// gapsWithin counts what the stream did not have at the start, behind one sequence and up
+// to another: whoever looked after the stream before has told of it.
+func (s *streamSubscription) gapsWithin(behind, upto uint64) uint64 {
+	from, _ := slices.BinarySearch(s.gaps, behind+1)
+	to, _ := slices.BinarySearch(s.gaps, upto+1)
+	return uint64(to - from)
+}
+
 // missed tells of messages up to a sequence that neither came nor will. The caller
 // holds backMu.
 func (s *streamSubscription) missed(upto uint64) {
 	known := max(s.seen, s.told)
+	if s.before != nil {
+		known = max(known, s.before.upto)
+	}
 	s.told = max(s.told, upto)
-	if s.owner.opts.Missed != nil && upto > known {
-		s.owner.opts.Missed(upto - known)
+	if s.owner.opts.Missed == nil || upto <= known {
+		return
+	}
+	if n := upto - known - s.gapsWithin(known, upto); n > 0 {
+		s.owner.opts.Missed(n)
 	}
 }

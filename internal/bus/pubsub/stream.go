@@ -255,6 +255,7 @@ type streamSubscription struct {
 	moved  *sync.Cond          // on backMu: something was acknowledged, or the end began
 	seen   uint64              // the highest sequence that came, or the floor at the start; settled once receive is no longer called
 	told   uint64              // up to here it was told what did not come
+	gaps   []uint64            // sequences that the stream did not have at the start, rising
 }
 
 // start runs two goroutines that live until the subscription is done: the
@@ -266,6 +267,7 @@ func (s *StreamSubscriber) start(ctx context.Context, topic string, of taken, do
 		ended: make(chan struct{}), done: make(chan struct{}),
 		bySeq: make(map[uint64]struct{}), seen: consumer.CachedInfo().AckFloor.Stream,
 	}
+	sub.gaps = of.stream.State.Deleted
 	if first := of.stream.State.FirstSeq; first > 0 {
 		sub.told = max(sub.seen, first-1)
 	}

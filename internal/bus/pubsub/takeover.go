@@ -100,8 +100,12 @@ func (s *StreamSubscriber) takeOver(ctx context.Context, topic string) (taken, *
 	if err != nil {
 		return taken{}, nil, err
 	}
+	info, err := stream.Info(ctx, jetstream.WithDeletedDetails(true))
+	if err != nil {
+		return taken{}, nil, fmt.Errorf("look at stream of %s: %w", topic, err)
+	}
 	consumer, err := s.consumer(ctx, topic) // without the note
-	return taken{consumer, stream.CachedInfo()}, done, err
+	return taken{consumer, info}, done, err
 }
 
 // before returns what need not be handled again of what the group's consumer delivers, and

@@ -202,7 +202,12 @@ func TestAStrangerLearnsNothingOfTheState(t *testing.T) {
 			told = append(told, s.as(s.tokens[who], "POST", in+"/Participants", form("Identity", identity)).text)
 			told = append(told, s.as(s.tokens[who], "DELETE", in+"/Participants/"+identity, nil).text)
 		}
-		told = append(told, s.call("POST", in, form("FriendlyName", "x"), "Authorization", "Bearer "+s.tokens[who], "If-Match", `"0"`).text)
+		for _, header := range [][]string{{"If-Match", `"0"`}, {"If-Match", "x"}, {"If-Match", `"-1"`}, {"Idempotency-Key", strings.Repeat("k", 256)}, {"X-Twilio-Webhook-Enabled", "true"}} {
+			for _, path := range []string{in, "/v1/Conversations/" + s.sids["name"], "/v1/Conversations/no-such-name"} {
+				told = append(told, s.call("POST", path, form("FriendlyName", "x"), append([]string{"Authorization", "Bearer " + s.tokens[who]}, header...)...).text)
+				told = append(told, s.call("DELETE", path, nil, append([]string{"Authorization", "Bearer " + s.tokens[who]}, header...)...).text)
+			}
+		}
 		return append(told, s.as(s.tokens[who], "DELETE", in, nil).text)
 	}
 	for _, who := range []string{"nobody", "removed", "user", "former"} {

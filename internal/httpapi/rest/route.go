@@ -221,22 +221,29 @@ func (c *call) fresh(keys ...string) error {
 	return c.wait(position)
 }
 
-// command sends a command of the caller to the engine.
-func (c *call) command(aggregate string, fields command) (engine.Outcome, error) {
-	do := engine.Command{
+// ordered is the command that the request asks for.
+func (c *call) ordered(aggregate string, fields command) (do engine.Command, err error) {
+	do = engine.Command{
 		Type: fields.CommandType(), Aggregate: aggregate, Account: c.place.Account, Service: c.place.Service,
-		Actor: c.caller.actor(), Fields: fields, Traceparent: traceparent(c.r),
+		Actor: c.caller.actor(), Fields: fields, Traceparent: traceparent(c.r), Webhooks: c.hooked(),
 	}
-	var err error
-	do.Webhooks = c.hooked()
 	if do.ID, err = c.commandID(aggregate); err != nil {
-		return engine.Outcome{}, err
+		return do, err
 	}
 	if do.ExpectedRevision, err = ifMatch(c.r); err != nil {
-		return engine.Outcome{}, err
+		return do, err
 	}
 	if aggregate == "" && do.ExpectedRevision != nil {
-		return engine.Outcome{}, tagMismatch("What is yet to be made has no ETag")
+		return do, tagMismatch("What is yet to be made has no ETag")
+	}
+	return do, nil
+}
+
+// command sends a command of the caller to the engine.
+func (c *call) command(aggregate string, fields command) (engine.Outcome, error) {
+	do, err := c.ordered(aggregate, fields)
+	if err != nil {
+		return engine.Outcome{}, cmp.Or(c.unseen, err) // a stranger is not told what is wrong with his headers either
 	}
 	if c.unseen != nil {
 		return c.repeated(do)

@@ -75,7 +75,7 @@ func (s *stream) readerOf(name string) error {
 	if missing || ok && (s.name != Commands || r.DeliveredStream <= s.last()) {
 		return nil
 	}
-	s.found("%s: the state of its consumer %s is damaged; it begins anew", s.name, name)
+	s.found("%s: the state of its consumer %s (o.dat) is damaged; it begins anew", s.name, name)
 	return s.drop(path)
 }
 
@@ -89,14 +89,14 @@ func (s *stream) asNoted(name string, noted reader, content []byte) error {
 		if !has || bytes.Equal(kept, content) {
 			return nil
 		}
-		s.found("%s: the state of its consumer %s is damaged; it is what was noted at the last stop", s.name, name)
+		s.found("%s: the state of its consumer %s (o.dat) is damaged; it is what was noted at the last stop", s.name, name)
 		if err := s.keep(path); err != nil {
 			return err
 		}
 		return replace(path, kept)
 	}
 	if r, ok := decodeReader(content); !ok && len(content) > 0 || r.FloorStream > s.last() {
-		s.found("%s: the state of its consumer %s is damaged; it is what was noted last", s.name, name)
+		s.found("%s: the state of its consumer %s (o.dat) is damaged; it is what was noted last", s.name, name)
 		if err := s.keep(path); err != nil {
 			return err
 		}
@@ -141,7 +141,7 @@ func (s *stream) meta(dir, key, called string) error {
 	if err != nil || metaFits(key, meta, sum) && sumErr == nil {
 		return err
 	}
-	s.found("%s: its description is damaged; it is made anew", called)
+	s.found("%s: its description (meta.inf) is damaged; it is made anew", called)
 	return errors.Join(s.drop(filepath.Join(dir, metaFile)), s.drop(filepath.Join(dir, metaSum)))
 }
 
@@ -179,7 +179,7 @@ func (s *stream) restoreMeta(dir, key string) error {
 	if metaFits(key, meta, sum) || !metaFits(key, s.note.Files[dir+metaFile], s.note.Files[dir+metaSum]) {
 		return nil
 	}
-	s.found("%s: its description is damaged; it is what was noted", key)
+	s.found("%s: its description (meta.inf) is damaged; it is what was noted", key)
 	if err := errors.Join(s.keep(filepath.Join(here, metaFile)), s.keep(filepath.Join(here, metaSum)), os.MkdirAll(here, 0o700)); err != nil {
 		return err
 	}
