@@ -225,6 +225,8 @@ func (d *database) delete(ctx context.Context, stream string, x expectation) (ou
 
 // tombstone ends a stream for good.
 func (d *database) tombstone(ctx context.Context, stream string, x expectation) (outcome, error) {
+	d.deleting.Lock() // or an append that comes between would refuse it, whatever was expected
+	defer d.deleting.Unlock()
 	s, err := d.toEnd(ctx, stream, x)
 	if err != nil {
 		return outcome{}, err

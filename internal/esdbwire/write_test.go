@@ -4,12 +4,16 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
 
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/internal/esdbwire"
@@ -185,6 +189,26 @@ func TestATombstoneIsForEver(t *testing.T) {
 	defer read.Close()
 	_, err = read.Recv()
 	requireCode(t, esdb.ErrorCodeStreamDeleted, err)
+}
+
+func TestATombstoneAtAnyRevisionIsNotRefusedForAppendsBeside(t *testing.T) {
+	log := memstore.New()
+	r := rawOn(t, log, false)
+	for i := range 30 {
+		stream := fmt.Sprint("order-", i)
+		var appending sync.WaitGroup
+		for range 4 {
+			appending.Go(func() {
+				for err := error(nil); err == nil; {
+					o := &streams.AppendReq_Options{StreamIdentifier: named(stream), ExpectedStreamRevision: &streams.AppendReq_Options_Any{Any: &shared.Empty{}}}
+					_, err = r.append(o, 1)
+				}
+			})
+		}
+		code, trailer := r.tombstone(&streams.TombstoneReq_Options{StreamIdentifier: named(stream), ExpectedStreamRevision: &streams.TombstoneReq_Options_Any{Any: &shared.Empty{}}})
+		require.Equal(t, codes.OK, code, trailer)
+		appending.Wait()
+	}
 }
 
 func TestMetadataSayHowMuchIsSeen(t *testing.T) {
