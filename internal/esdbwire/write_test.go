@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -193,22 +192,22 @@ func TestATombstoneIsForEver(t *testing.T) {
 
 func TestATombstoneAtAnyRevisionIsNotRefusedForAppendsBeside(t *testing.T) {
 	log := memstore.New()
-	r := rawOn(t, log, false)
-	for i := range 30 {
-		stream := fmt.Sprint("order-", i)
-		var appending sync.WaitGroup
-		for range 4 {
-			appending.Go(func() {
-				for err := error(nil); err == nil; {
-					o := &streams.AppendReq_Options{StreamIdentifier: named(stream), ExpectedStreamRevision: &streams.AppendReq_Options_Any{Any: &shared.Empty{}}}
-					_, err = r.append(o, 1)
-				}
-			})
+	put(t, log, "foreign-order-1", 0, 1)
+	tries := 0
+	appender := hooked{log, func(_ context.Context, _ string, write func() (store.Appended, error)) (store.Appended, error) {
+		if tries++; tries <= 3 {
+			put(t, log, "foreign-order-1", tries, 1)
 		}
-		code, trailer := r.tombstone(&streams.TombstoneReq_Options{StreamIdentifier: named(stream), ExpectedStreamRevision: &streams.TombstoneReq_Options_Any{Any: &shared.Empty{}}})
-		require.Equal(t, codes.OK, code, trailer)
-		appending.Wait()
-	}
+		return write()
+	}}
+	r := raw{t, streams.NewStreamsClient(dialRaw(t, serve(t, esdbwire.Config{Log: log, Appender: appender, Own: events.Categories()})))}
+	o := &streams.TombstoneReq_Options{StreamIdentifier: named("order-1"), ExpectedStreamRevision: &streams.TombstoneReq_Options_Revision{Revision: 0}}
+	code, _ := r.tombstone(o)
+	require.Equal(t, codes.FailedPrecondition, code, "it is at another one")
+	o.ExpectedStreamRevision = &streams.TombstoneReq_Options_Any{Any: &shared.Empty{}}
+	code, _ = r.tombstone(o)
+	require.Equal(t, codes.OK, code)
+	require.Len(t, collectLog(t, log, "foreign-order-1"), 5)
 }
 
 func TestMetadataSayHowMuchIsSeen(t *testing.T) {
