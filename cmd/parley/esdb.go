@@ -57,7 +57,7 @@ const esdbAdmin = "admin"
 
 // passwordVariable holds the password of that user, if it is to be another one than the
 // admin token, which opens the operations as well.
-const passwordVariable = "PARLEY_ESDB_ADMIN_PASSWORD"
+const passwordVariable = "PARLEY_ESDB_ADMIN_PASSWORD" //nolint:gosec // its name, not what is in it
 
 // shortestPassword is in bytes.
 const shortestPassword = 8

@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 )
 
@@ -150,4 +152,26 @@ func requirePassword(t *testing.T, p *process, cert, password string) {
 		}
 		require.Equal(t, ok, err == nil, "%v", err)
 	}
+}
+
+// What one client of the door does with its numbers is nobody else's affair.
+func TestAClientOfTheDoorClosesTheLogForNobody(t *testing.T) {
+	t.Parallel()
+	server := serving(t, t.TempDir(), "--esdb", "127.0.0.1:0", "--esdb-write", "--insecure")
+	e, err := server.folder.running()
+	require.NoError(t, err)
+	client := esdbClient(t, e.ESDB)
+	data := func() esdb.EventData {
+		return esdb.EventData{EventID: uuid.New(), EventType: "t", ContentType: esdb.ContentTypeJson, Data: []byte("{}")}
+	}
+	for _, number := range []uint64{1<<63 - 3, 1<<63 - 2, 1<<63 - 1, 1 << 63, 1<<64 - 2} {
+		_, err := client.AppendToStream(t.Context(), "order-1", esdb.AppendToStreamOptions{ExpectedRevision: esdb.Revision(number)}, data(), data())
+		require.Error(t, err)
+	}
+	status, body := server.ask(t, http.MethodGet, "/readyz", nil)
+	require.Equal(t, http.StatusOK, status, body)
+	_, errOut, code := parley(t, "command", "send", "conversation.create", "--data", server.folder.path(), "--set", "friendly_name=Order")
+	require.Equal(t, exitOK, code, errOut)
+	_, err = client.AppendToStream(t.Context(), "order-1", esdb.AppendToStreamOptions{ExpectedRevision: esdb.NoStream{}}, data(), data())
+	require.NoError(t, err)
 }

@@ -223,18 +223,25 @@ func (d *database) delete(ctx context.Context, stream string, x expectation) (ou
 	return outcome{s.last, after.position}, err
 }
 
-// tombstone ends a stream for good.
+// tombstone ends a stream for good. At any revision it is tried again where somebody
+// writes meanwhile.
 func (d *database) tombstone(ctx context.Context, stream string, x expectation) (outcome, error) {
-	s, err := d.toEnd(ctx, stream, x)
-	if err != nil {
-		return outcome{}, err
-	}
 	p := proposed{id: events.ID(uuid.New()), kind: tombstoneType, contentType: contentTypeBytes}
 	e, err := p.foreign()
 	if err != nil {
 		return outcome{}, err
 	}
-	return d.put(ctx, stream, x, s.last, []events.Proposed{e})
+	for range maxTries {
+		s, err := d.toEnd(ctx, stream, x)
+		if err != nil {
+			return outcome{}, err
+		}
+		o, err := d.put(ctx, stream, x, s.last, []events.Proposed{e})
+		if moved := new(wrongVersion); !errors.As(err, &moved) || x.kind == exactly {
+			return o, err
+		}
+	}
+	return outcome{}, fmt.Errorf("tombstone of %.60q: %d conflicts in a row: %w", stream, maxTries, store.ErrUnavailable)
 }
 
 // toEnd returns a stream that a writer may delete.

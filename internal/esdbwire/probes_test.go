@@ -42,7 +42,7 @@ func askers(t testing.TB, address string, encrypted bool) map[string]asker {
 	return all
 }
 
-func (a asker) ask(method, path string) (*http.Response, string) {
+func (a asker) ask(method, path string) (answered, string) {
 	a.Helper()
 	request, err := http.NewRequestWithContext(a.Context(), method, a.base+path, nil)
 	require.NoError(a, err)
@@ -51,7 +51,14 @@ func (a asker) ask(method, path string) (*http.Response, string) {
 	body, err := io.ReadAll(response.Body)
 	require.NoError(a, err)
 	require.NoError(a, response.Body.Close())
-	return response, string(body)
+	return answered{response.StatusCode, response.Proto, response.Header}, string(body)
+}
+
+// answered is the head of an answer.
+type answered struct {
+	code   int
+	proto  string
+	header http.Header
 }
 
 // Probes ask by HTTP/1 and HTTP/2 at the same port, with TLS and without, and gRPC goes
@@ -74,11 +81,11 @@ func TestProbesAreAnswered(t *testing.T) {
 				{"GET", "/stats", 200}, {"GET", "/streams/$all", 404}, {"POST", "/admin/nothing", 404}, {"GET", "/", 404},
 			} {
 				response, body := a.ask(row.method, row.path)
-				require.Equal(t, row.code, response.StatusCode, "%s %+v", name, row)
-				require.Equal(t, name[:6], response.Proto[:6])
-				if row.code == 200 && row.method == "GET" && response.Header.Get("Content-Type") != "" {
-					require.Equal(t, "application/json; charset=utf-8", response.Header.Get("Content-Type"))
-					require.Equal(t, "*", response.Header.Get("Access-Control-Allow-Origin"))
+				require.Equal(t, row.code, response.code, "%s %+v", name, row)
+				require.Equal(t, name[:6], response.proto[:6])
+				if row.code == 200 && row.method == "GET" && response.header.Get("Content-Type") != "" {
+					require.Equal(t, "application/json; charset=utf-8", response.header.Get("Content-Type"))
+					require.Equal(t, "*", response.header.Get("Access-Control-Allow-Origin"))
 					require.True(t, json.Valid([]byte(body)))
 				}
 			}

@@ -127,7 +127,7 @@ func (d *database) look(ctx context.Context, q *query) (there bool, v visible, e
 	if err != nil {
 		return false, v, err
 	}
-	if state.tombstoned && !(q.subscribe && q.atEnd) { // nothing comes any more, which is no error
+	if state.tombstoned && (!q.subscribe || !q.atEnd) { // else nothing comes any more, which is no error
 		return false, v, streamDeleted(q.stream)
 	}
 	v.first, v.last = state.first(), state.last

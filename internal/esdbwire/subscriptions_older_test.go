@@ -54,7 +54,7 @@ func TestTheOlderFormOfAGroupIsUnderstood(t *testing.T) {
 		settings := usual()
 		settings.Revision = row.revision //nolint:staticcheck // what clients send
 		settings.NamedConsumerStrategy = persistent.CreateReq_DispatchToSingle
-		create := &persistent.CreateReq{Options: &persistent.CreateReq_Options{StreamIdentifier: named(ch), GroupName: group, Settings: settings}}
+		create := &persistent.CreateReq{Options: &persistent.CreateReq_Options{StreamIdentifier: named(ch), GroupName: group, Settings: settings}} //nolint:staticcheck // what clients send
 		_, err := c.Create(t.Context(), create)
 		require.NoError(t, err)
 		require.Equal(t, row.from, from(group))
@@ -67,8 +67,8 @@ func TestTheOlderFormOfAGroupIsUnderstood(t *testing.T) {
 		from     string
 	}{{4, "4"}, {math.MaxUint64, "-1"}, {0, "0"}} {
 		settings := usualUpdate()
-		settings.Revision = row.revision //nolint:staticcheck // what clients send
-		update := &persistent.UpdateReq{Options: &persistent.UpdateReq_Options{StreamIdentifier: named(ch), GroupName: "start", Settings: settings}}
+		settings.Revision = row.revision                                                                                                             //nolint:staticcheck // what clients send
+		update := &persistent.UpdateReq{Options: &persistent.UpdateReq_Options{StreamIdentifier: named(ch), GroupName: "start", Settings: settings}} //nolint:staticcheck // likewise
 		_, err := c.Update(t.Context(), update)
 		require.NoError(t, err)
 		require.Equal(t, row.from, from("start"))
@@ -77,8 +77,9 @@ func TestTheOlderFormOfAGroupIsUnderstood(t *testing.T) {
 		require.Equal(t, codes.NotFound, status.Code(err))
 	}
 	settings := usual()
-	settings.Revision = 1 << 63 //nolint:staticcheck // likewise
-	_, err := c.Create(t.Context(), &persistent.CreateReq{Options: &persistent.CreateReq_Options{StreamIdentifier: named(ch), GroupName: "far", Settings: settings}})
+	settings.Revision = 1 << 63                                                                                                             //nolint:staticcheck // likewise
+	far := &persistent.CreateReq{Options: &persistent.CreateReq_Options{StreamIdentifier: named(ch), GroupName: "far", Settings: settings}} //nolint:staticcheck // likewise
+	_, err := c.Create(t.Context(), far)
 	require.Equal(t, codes.InvalidArgument, status.Code(err))
 }
 

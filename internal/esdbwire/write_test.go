@@ -8,8 +8,11 @@ import (
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
 
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/internal/esdbwire"
@@ -185,6 +188,26 @@ func TestATombstoneIsForEver(t *testing.T) {
 	defer read.Close()
 	_, err = read.Recv()
 	requireCode(t, esdb.ErrorCodeStreamDeleted, err)
+}
+
+func TestATombstoneAtAnyRevisionIsNotRefusedForAppendsBeside(t *testing.T) {
+	log := memstore.New()
+	put(t, log, "foreign-order-1", 0, 1)
+	tries := 0
+	appender := hooked{log, func(_ context.Context, _ string, write func() (store.Appended, error)) (store.Appended, error) {
+		if tries++; tries <= 3 {
+			put(t, log, "foreign-order-1", tries, 1)
+		}
+		return write()
+	}}
+	r := raw{t, streams.NewStreamsClient(dialRaw(t, serve(t, esdbwire.Config{Log: log, Appender: appender, Own: events.Categories()})))}
+	o := &streams.TombstoneReq_Options{StreamIdentifier: named("order-1"), ExpectedStreamRevision: &streams.TombstoneReq_Options_Revision{Revision: 0}}
+	code, _ := r.tombstone(o)
+	require.Equal(t, codes.FailedPrecondition, code, "it is at another one")
+	o.ExpectedStreamRevision = &streams.TombstoneReq_Options_Any{Any: &shared.Empty{}}
+	code, _ = r.tombstone(o)
+	require.Equal(t, codes.OK, code)
+	require.Len(t, collectLog(t, log, "foreign-order-1"), 5)
 }
 
 func TestMetadataSayHowMuchIsSeen(t *testing.T) {

@@ -121,7 +121,7 @@ func (w *writer) refuse(g *group, r *request, first uint64, failed error) error 
 	}
 	g.next = first
 	// Not as an error of SQLite, which would mean a failed write to the caller.
-	r.answer(store.Appended{}, fmt.Errorf("stream %s: nothing was written: %v", r.stream, failed))
+	r.answer(store.Appended{}, fmt.Errorf("stream %s: nothing was written: %s", r.stream, failed.Error()))
 	return nil
 }
 
