@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // DamagedError says that a file of the broker's store cannot be used, and what to do. The
@@ -33,6 +34,9 @@ func checkStore(dir string) error {
 		return err
 	}
 	for _, stream := range streams {
+		if strings.HasPrefix(filepath.Base(stream), ".") {
+			continue // is being deleted
+		}
 		used, err := hasMessages(stream)
 		if err != nil {
 			return err
