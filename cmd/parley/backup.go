@@ -102,11 +102,13 @@ type packing struct {
 }
 
 func (p *packing) run(ctx context.Context) (m *backup.Manifest, err error) {
-	if p.temporary, err = os.MkdirTemp(filepath.Dir(p.out), ".parley-backup-*"); err != nil {
+	place, err := newWorkplace(filepath.Dir(p.out), placeBackup)
+	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(p.temporary)) }()
-	unfinished := filepath.Join(p.temporary, "archive")
+	defer func() { err = errors.Join(err, place.close()) }()
+	p.temporary = place.dir
+	unfinished := place.path("archive")
 	file, err := os.OpenFile(unfinished, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err

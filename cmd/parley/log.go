@@ -97,7 +97,7 @@ func (f folder) openLog(ctx context.Context, logger *slog.Logger) (store.Log, er
 	if err != nil {
 		return nil, err
 	}
-	if err := f.checkLog(ctx, log); err != nil {
+	if err := f.checkRemote(ctx, log); err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
 	return log, nil

@@ -71,6 +71,26 @@ func (f folder) checkLog(ctx context.Context, log store.LogReader) error {
 	return f.lost(store.CheckSightings(ctx, log, seen))
 }
 
+// replicaPatience is how long a node of a cluster may be behind the others.
+const replicaPatience = 5 * time.Second
+
+// checkRemote is checkLog for a log in a database, of which this may be a replica that has
+// not caught up yet.
+func (f folder) checkRemote(ctx context.Context, log store.LogReader) error {
+	patient, cancel := context.WithTimeout(ctx, replicaPatience)
+	defer cancel()
+	for {
+		err := f.checkLog(ctx, log)
+		lost := new(lostLog)
+		if !errors.As(err, &lost) || lost.Last().Position.Compare(lost.Head) <= 0 {
+			return err
+		}
+		if _, waited := log.Wait(patient, lost.Head); waited != nil {
+			return err // nothing more came
+		}
+	}
+}
+
 func (f folder) lost(err error) error {
 	if lost := new(store.LostEndError); errors.As(err, &lost) {
 		return &lostLog{lost, f}
@@ -120,7 +140,7 @@ func (f folder) openLosing(ctx context.Context, a accepting) (store.Log, *events
 		return nil, nil, err
 	}
 	if r != nil {
-		err = f.checkLog(ctx, log)
+		err = f.checkRemote(ctx, log)
 	}
 	if errors.As(err, &lost) || lost != nil {
 		err = f.acceptLoss(ctx, log, lost, a)

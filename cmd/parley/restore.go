@@ -27,8 +27,12 @@ or where --temp says.`,
 		if *temp == "" {
 			*temp = filepath.Dir(args[0])
 		}
-		dir, m, err := unpacked(c.Context(), args[0], *temp, ".parley-verify-*")
-		if err = errors.Join(err, os.RemoveAll(dir)); err != nil {
+		place, err := newWorkplace(*temp, placeVerify)
+		if err != nil {
+			return err
+		}
+		m, err := unpacked(c.Context(), args[0], place.dir)
+		if err = errors.Join(err, place.close()); err != nil {
 			return err
 		}
 		return printSummary(c.OutOrStdout(), m)
@@ -54,20 +58,24 @@ embedded broker begins with nothing.`,
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return err
 		}
-		dir, m, err := unpacked(c.Context(), args[0], filepath.Dir(target), ".parley-restore-*")
-		if err == nil {
-			err = place(dir, target)
-		}
+		place, err := newWorkplace(filepath.Dir(target), placeRestore)
 		if err != nil {
-			return errors.Join(err, os.RemoveAll(dir))
+			return err
+		}
+		m, err := unpacked(c.Context(), args[0], place.dir)
+		if err == nil {
+			err = rename(place.dir, target)
+		}
+		if err = errors.Join(err, place.close()); err != nil {
+			return err
 		}
 		return printSummary(c.OutOrStdout(), m)
 	}
 	return c
 }
 
-// place gives a folder its name, which nobody or an empty folder has.
-func place(dir, target string) error {
+// rename gives a folder its name, which nobody or an empty folder has.
+func rename(dir, target string) error {
 	if err := ignoreMissing(os.Remove(target)); err != nil {
 		return err
 	}
@@ -77,31 +85,27 @@ func place(dir, target string) error {
 	return syncFolder(filepath.Dir(target))
 }
 
-// unpacked is a new folder with what a backup has, which was checked. It is there also
-// when there is an error; empty: it is not.
-func unpacked(ctx context.Context, file, within, pattern string) (dir string, m *backup.Manifest, err error) {
+// unpacked fills an empty folder with what a backup has, and checks it.
+func unpacked(ctx context.Context, file, dir string) (m *backup.Manifest, err error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if dir, err = os.MkdirTemp(within, pattern); err != nil {
-		return "", nil, err
-	}
 	if m, err = backup.Unpack(ctx, f, dir); err != nil {
-		return dir, nil, fmt.Errorf("%s: %w", file, err)
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	restored := folder(dir)
 	report, err := verifyLog(ctx, restored.log(), nil)
 	if err != nil {
-		return dir, nil, fmt.Errorf("%s: %w", file, err)
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	account, err := restored.knownAccount()
 	if err != nil {
-		return dir, nil, err
+		return nil, err
 	}
 	if report.Digest != m.Digest || report.Events != m.Events || account != m.Account {
-		return dir, nil, fmt.Errorf("%s: %w: log or account are not those of the manifest", file, backup.ErrDamaged)
+		return nil, fmt.Errorf("%s: %w: log or account are not those of the manifest", file, backup.ErrDamaged)
 	}
-	return dir, m, removeLogSides(restored.log())
+	return m, removeLogSides(restored.log())
 }

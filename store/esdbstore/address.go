@@ -41,7 +41,7 @@ func CheckAddress(url string) (secret bool, err error) {
 // because ignoring it could mean less safety than was asked for.
 func parse(text string) (*address, error) {
 	u, err := url.Parse(firstHost(text)) // several hosts are none to url
-	if err != nil || !strings.Contains(text, "://") {
+	if err != nil || !strings.Contains(text, "://") || strings.Contains(text, "#") {
 		return nil, errors.New("address of the database: not a URL")
 	}
 	scheme, discover := strings.CutSuffix(u.Scheme, "+discover")

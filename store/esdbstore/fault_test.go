@@ -374,6 +374,7 @@ func TestWhatIsWrongIsSaidAtOnce(t *testing.T) {
 		o         *esdbstore.Options
 	}{
 		"no url":            {"db.example.com", "not a URL", nil},
+		"a fragment":        {"esdb://db.example.com#x", "not a URL", nil},
 		"another scheme":    {"http://db.example.com", "none of esdb", nil},
 		"unknown setting":   {url + "&tlsVerifyCerts=false", "unknown setting", nil},
 		"nobody there":      {"esdb://" + free(t) + "?tls=false", "connection refused", nil},
