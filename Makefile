@@ -44,7 +44,7 @@ bench: ## run the benchmarks (BENCHTIME=1s) and sum up the ratios they print
 	go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./internal/endtoend -args -sustain=60s | tee -a bench-latest.txt
 	@echo && echo 'Ratios:' && grep -o 'ratio .*' bench-latest.txt | sed 's/^ratio /  /'
 
-crash: ## kill the engine ROUNDS (300) times under load and compare everything
+crash: ## kill the engine ROUNDS (300) times under load, hurt its files, and compare everything
 	go test ./internal/crashtest -run TestCrash -timeout 60m -v -args -rounds=$(ROUNDS)
 
 verify: ## check that generated files and go.mod are up to date

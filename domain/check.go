@@ -22,21 +22,26 @@ func CheckLength(text string, limit int, field string, twilio int) error {
 // maxDepth is how deep attributes may be nested: what every common reader of JSON takes.
 const maxDepth = 512
 
-// CheckAttributes refuses attributes over limit bytes (50303) and those that are not one
-// JSON text (50304), whose value may be of any kind, null included. They are kept byte for
-// byte, so a name that is there twice stays. Empty means not given.
+// CheckAttributes refuses attributes over limit bytes (50303), those nested deeper than
+// readers go, and those that are not one JSON text (50304). Its value may be of any kind,
+// null included. They are kept byte for byte, so a name that is there twice stays. Empty
+// means not given.
 func CheckAttributes(attributes string, limit int, field string) error {
-	if err := CheckText(attributes, field, 50304); err != nil {
-		return err
-	}
 	switch {
 	case len(attributes) > limit:
 		return Refuse(InvalidArgument, "attributes_too_long", field, 50303, "%s are limited to %d bytes", field, limit)
-	case attributes == "":
-		return nil
 	case depth(attributes) > maxDepth:
 		return Refuse(InvalidArgument, "attributes_too_deep", field, 50304, "%s are nested more than %d deep", field, maxDepth)
-	case !json.Valid([]byte(attributes)):
+	}
+	return CheckJSON(attributes, field)
+}
+
+// CheckJSON is CheckAttributes for what history brings, however long and deep it is.
+func CheckJSON(attributes, field string) error {
+	if err := CheckText(attributes, field, 50304); err != nil {
+		return err
+	}
+	if attributes != "" && !json.Valid([]byte(attributes)) {
 		return Refuse(InvalidArgument, "attributes_invalid", field, 50304, "%s must be a JSON text", field)
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 
@@ -21,13 +20,13 @@ const authToken = "auth-token"
 
 // vault keeps secrets with a key that is in the folder, not in the log.
 func (f folder) vault() (engine.Vault, error) {
-	text, err := f.random("vault-key", seal.KeySize)
+	text, err := f.random(vaultKey, seal.KeySize)
 	if err != nil {
 		return nil, err
 	}
 	key, err := hex.DecodeString(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s is not a key: %w", f.path("secrets", "vault-key"), err)
+		return nil, err
 	}
 	return seal.New(key)
 }

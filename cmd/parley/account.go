@@ -169,6 +169,11 @@ func executeHere(ctx context.Context, f folder, log store.Log, command engine.Co
 	if err != nil {
 		return engine.Outcome{}, err
 	}
+	if command.Type != (account.SetAuthToken{}).CommandType() { // which is the way out of a lost key
+		if err := f.checkIdentity(ctx, log, own); err != nil {
+			return engine.Outcome{}, err
+		}
+	}
 	vault, err := f.vault()
 	if err != nil {
 		return engine.Outcome{}, err

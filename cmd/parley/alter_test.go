@@ -57,7 +57,7 @@ func scriptUntilMetric(ts *testscript.TestScript, neg bool, args []string) {
 	e, err := dataOf(ts).running()
 	ts.Check(err)
 	ts.Check(eventually("a match of "+args[0], func() (bool, error) {
-		response, err := http.Get(e.HTTP + "/metrics")
+		response, err := http.Get(e.forOperators() + "/metrics")
 		if err != nil {
 			return false, err
 		}

@@ -86,7 +86,7 @@ func checkHealth(ctx context.Context, f folder) (finding, error) {
 	if err != nil {
 		return finding{}, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, e.HTTP+"/readyz", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, e.forOperators()+"/readyz", nil)
 	if err != nil {
 		return finding{}, err
 	}

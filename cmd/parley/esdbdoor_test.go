@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -98,4 +99,55 @@ func TestTheLogIsNotShownToEverybodyByAccident(t *testing.T) {
 	first, err := read.Recv()
 	require.NoError(t, err)
 	require.Equal(t, "role.created.v1", first.Event.EventType)
+}
+
+// The password of those clients can be chosen before the first start, and opens nothing
+// else.
+func TestThePasswordOfEventStoreDBsClientsCanBeChosen(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := writeCertificate(t, dir)
+	file := filepath.Join(dir, "password")
+	require.NoError(t, os.WriteFile(file, []byte("change:it!\n"), 0o600))
+	door := []string{"--esdb", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key}
+	refused := func(want string, arguments ...string) {
+		t.Helper()
+		folder := filepath.Join(dir, "refused")
+		_, errOut, code := parley(t, append([]string{"serve", "--data", folder}, arguments...)...)
+		require.Equal(t, exitUsage, code)
+		require.Contains(t, errOut, want)
+		require.NoFileExists(t, folder, "it leaves no trace")
+	}
+	refused("needs --esdb", "--esdb-password-file", file)
+	refused("without TLS nobody is asked", "--esdb", "127.0.0.1:0", "--insecure", "--esdb-password-file", file)
+	refused("no such file", append(door[:6:6], "--esdb-password-file", file+"-none")...)
+	short := filepath.Join(dir, "short")
+	require.NoError(t, os.WriteFile(short, []byte("short\n"), 0o600))
+	refused("8 characters or more", append(door[:6:6], "--esdb-password-file", short)...)
+
+	server := serving(t, filepath.Join(dir, "file"), append(door[:6:6], "--esdb-password-file", file)...)
+	requirePassword(t, server, cert, "change:it!")
+	server.stop(t)
+
+	t.Setenv(passwordVariable, "changeit")
+	refused("both given", append(door[:6:6], "--esdb-password-file", file)...)
+	requirePassword(t, serving(t, filepath.Join(dir, "environment"), door...), cert, "changeit")
+}
+
+// requirePassword gets in with the password, and not with the token that opens the
+// operations, which the password does not.
+func requirePassword(t *testing.T, p *process, cert, password string) {
+	t.Helper()
+	e, err := p.folder.running()
+	require.NoError(t, err)
+	address, _ := strings.CutPrefix(e.ESDB, "esdb://")
+	token, err := p.folder.known("admin-token")
+	require.NoError(t, err)
+	require.NotEqual(t, password, token)
+	for secret, ok := range map[string]bool{password: true, token: false} {
+		read, err := esdbClient(t, "esdb://admin:"+url.QueryEscape(secret)+"@"+address+"?tlsCAFile="+cert).ReadAll(t.Context(), esdb.ReadAllOptions{}, 1)
+		if err == nil {
+			_, err = read.Recv()
+		}
+		require.Equal(t, ok, err == nil, "%v", err)
+	}
 }

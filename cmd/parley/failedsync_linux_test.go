@@ -16,17 +16,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// failNextSync has the process's next sync of the file fail, once.
-func failNextSync(t *testing.T, p *process, glob string) {
+// failNext has the process's next call of these that is about the file fail, once.
+func failNext(t *testing.T, p *process, calls, with, glob string) {
 	t.Helper()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
-		t.Skip("NOT RUN: it needs strace, which makes a sync fail:", err)
+		t.Skip("NOT RUN: it needs strace, which makes a call of the system fail:", err)
 	}
 	paths, err := filepath.Glob(glob)
 	require.NoError(t, err)
 	require.NotEmpty(t, paths, glob)
-	args := []string{"-f", "-q", "-p", strconv.Itoa(p.cmd.Process.Pid), "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO:when=1"}
+	args := []string{"-f", "-q", "-p", strconv.Itoa(p.cmd.Process.Pid), "-e", "trace=" + calls, "-e", "inject=" + calls + ":error=" + with + ":when=1"}
 	for _, path := range paths {
 		args = append(args, "-P", path)
 	}
@@ -57,48 +57,63 @@ func traced(pid int) (bool, error) {
 	return true, nil
 }
 
-// A sync of the commands' stream that fails closes the broker's stream. The server is not
-// ready any more and ends, as it does when the log fails; the next start has everything
-// that was acknowledged.
-func TestAFailedSyncOfTheCommandsEndsTheServer(t *testing.T) {
+// A write or sync of a stream that fails closes it for the broker. The server is not ready
+// any more and ends, as it does when the log fails; the next start has everything that was
+// acknowledged.
+func TestAFailedWriteOfTheCommandsEndsTheServer(t *testing.T) {
 	t.Parallel()
+	for name, fault := range map[string]struct{ calls, with, stream, says string }{
+		"a sync":           {"fsync,fdatasync", "EIO", "PARLEY_COMMANDS", "input/output error"},
+		"a write":          {"write,pwrite64", "EIO", "PARLEY_COMMANDS", "input/output error"},
+		"a full disk":      {"write,pwrite64", "ENOSPC", "PARLEY_COMMANDS", "no space left on device"},
+		"the publisher's":  {"fsync,fdatasync", "EIO", "KV_PARLEY_CHECKPOINTS", "input/output error"},
+		"of the published": {"write,pwrite64", "EIO", "PARLEY_EVENTS", "input/output error"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			requireItEnds(t, fault.calls, fault.with, fault.stream, fault.says)
+		})
+	}
+}
+
+func requireItEnds(t *testing.T, calls, with, stream, says string) {
+	t.Helper()
 	dir := filepath.Join(t.TempDir(), "data")
 	server := serving(t, dir)
 	client := dial(t, dir, nats.NoReconnect())
 	made := client.request(t, "parley.call.new", `{"command":"conversation.create","data":{"unique_name":"order"}}`)
 	require.True(t, made.OK, made)
-	js, err := jetstream.New(client.Conn)
-	require.NoError(t, err)
-	send := func() error {
-		_, err := js.Publish(t.Context(), "parley.commands."+made.Outcome.Sid, []byte(`{"command":"conversation.add-message","data":{"body":"hello"}}`))
+	acknowledged := 0
+	send := func(conn *nats.Conn) error {
+		js, err := jetstream.New(conn)
+		if err == nil {
+			_, err = js.Publish(t.Context(), "parley.commands."+made.Outcome.Sid, []byte(`{"command":"conversation.add-message","data":{"body":"hello"}}`))
+		}
+		if err == nil {
+			acknowledged++
+		}
 		return err
 	}
-	acknowledged := 0
-	for range 3 {
-		require.NoError(t, send())
-		acknowledged++
-	}
-	failNextSync(t, server, filepath.Join(dir, "bus/jetstream/*/streams/PARLEY_COMMANDS/msgs/*.blk"))
-	for range 100 {
-		if send() != nil {
-			break
-		}
-		acknowledged++
+	require.NoError(t, send(client.Conn))
+	require.NoError(t, eventually("the stream is there", func() (bool, error) {
+		paths, err := filepath.Glob(filepath.Join(dir, "bus/jetstream/*/streams", stream, "msgs/*.blk"))
+		return len(paths) > 0, err
+	}))
+	failNext(t, server, calls, with, filepath.Join(dir, "bus/jetstream/*/streams", stream, "msgs/*.blk"))
+	for !isClosed(server.ended) && send(client.Conn) == nil && acknowledged < 10_000 {
 	}
 	<-server.ended
 	require.Equal(t, exitFailure, server.cmd.ProcessState.ExitCode())
-	require.Regexp(t, `(?m)^error: bus: the broker's disk failed; .*input/output error`, server.errOut.String())
+	require.Regexp(t, `(?m)^error: bus: the broker's disk failed; .*`+says, server.errOut.String())
 
 	next := serving(t, dir)
 	status, body := next.ask(t, http.MethodGet, "/readyz", nil)
 	require.Equal(t, http.StatusOK, status, body)
 	require.NoError(t, eventually("all that was acknowledged is done", func() (bool, error) {
-		out, _, _ := parley(t, "message", "list", "order", "--data", dir)
-		return strings.Count(out, "\n") >= acknowledged, nil
+		out, _, _ := parley(t, "check", "backlog", "--data", dir)
+		return strings.HasPrefix(out, "OK backlog: 0 "), nil
 	}))
-	client = dial(t, dir)
-	if js, err = jetstream.New(client.Conn); err == nil {
-		err = send()
-	}
-	require.NoError(t, err, "the door is open again")
+	out, _, _ := parley(t, "message", "list", "order", "--limit", "0", "--data", dir)
+	require.GreaterOrEqual(t, strings.Count(out, "\n"), acknowledged)
+	require.NoError(t, send(dial(t, dir).Conn), "the door is open again")
 }

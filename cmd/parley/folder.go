@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -102,6 +103,9 @@ func (f folder) secret(name string) (string, error) { return f.random(name, 16) 
 func (f folder) random(name string, bytes int) (string, error) {
 	path := f.path("secrets", name)
 	if token, err := secretIn(path); !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = soundSecret(path, token, bytes)
+		}
 		return token, err
 	}
 	token, err := randomHex(bytes)
@@ -168,11 +172,16 @@ type endpoints struct {
 	Cert string `json:"cert,omitempty"` // file with the certificate that HTTP and ESDB show
 	ESDB string `json:"esdb,omitempty"` // esdb://127.0.0.1:port
 
+	Operations string `json:"operations,omitempty"` // http://127.0.0.1:port of metrics and administration; empty: HTTP's
+
 	External  bool   `json:"external,omitempty"`   // the broker is not the server's own
 	TokenFile string `json:"token_file,omitempty"` // what it takes to get into an external one
 	Creds     string `json:"creds,omitempty"`
 	CA        string `json:"ca,omitempty"`
 }
+
+// forOperators is where metrics, readiness in detail and administration are.
+func (e endpoints) forOperators() string { return cmp.Or(e.Operations, e.HTTP) }
 
 // running returns where the folder's server listens, or errNoServer. A file
 // that a killed server left behind is found out by whoever connects.
@@ -186,7 +195,7 @@ func (f folder) running() (endpoints, error) {
 		return e, err
 	}
 	if err := json.Unmarshal(data, &e); err != nil {
-		return e, fmt.Errorf("%s: %w", f.endpoints(), err)
+		return e, fmt.Errorf("%s is damaged: %w; it says where the server listens: start the server again", f.endpoints(), err)
 	}
 	return e, nil
 }

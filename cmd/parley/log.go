@@ -49,7 +49,7 @@ func (f folder) remote() (*remote, error) {
 	}
 	r := new(remote)
 	if err := json.Unmarshal(data, r); err != nil {
-		return nil, fmt.Errorf("%s: %w", f.storeFile(), err)
+		return nil, fmt.Errorf("%s is damaged: %w; it says which database has the log: remove it and name the database with --store again", f.storeFile(), err)
 	}
 	return r, nil
 }
@@ -81,6 +81,9 @@ func (f folder) belongTo(wanted remote) error {
 // a *lostLog.
 func (f folder) openLog(ctx context.Context, logger *slog.Logger) (store.Log, error) {
 	r, err := f.remote()
+	if err == nil {
+		err = f.tighten(logger)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -102,6 +102,9 @@ type accepting struct {
 // somebody accepted that. It returns where the log ended; nil: nothing is lost.
 func (f folder) openLosing(ctx context.Context, a accepting) (store.Log, *events.Position, error) {
 	r, err := f.remote()
+	if err == nil {
+		err = f.tighten(a.logger)
+	}
 	if err != nil {
 		return nil, nil, err
 	}

@@ -21,6 +21,7 @@ func main() {
 
 // run is main without the process around it: it returns the exit code.
 func run(args []string, in io.Reader, out, errOut io.Writer) int {
+	keepPrivate()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	// A second signal must end the process at once, so ours is heard only once.

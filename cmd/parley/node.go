@@ -102,7 +102,8 @@ func (v *server) startBroker() (broker.Target, error) {
 		return broker.Target{}, err
 	}
 	v.broker, err = broker.Start(v.folder.path("bus"), &broker.Options{
-		Address: v.settings.nats, Token: token, Tokens: tokens, SyncInterval: v.settings.syncInterval, Logger: v.log,
+		Address: v.settings.nats, Token: token, Tokens: tokens, SyncInterval: v.settings.syncInterval,
+		Patience: v.settings.patience, Logger: v.log,
 	})
 	if err != nil {
 		return broker.Target{}, err

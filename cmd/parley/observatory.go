@@ -58,12 +58,12 @@ var (
 	deadLetterOld   = described("parley_dead_letter_oldest_seconds", "Age of the oldest dead letter; 0 without any.")
 	backlog         = described("parley_bus_backlog_commands", "Durable commands that were acknowledged and are not done yet, whichever node is to do them.")
 	backlogOld      = described("parley_bus_backlog_oldest_seconds", "Age of the oldest of them; 0 without any.")
-	damages         = described("parley_bus_damage_reports", "Starts at which the broker's files were found damaged, and whose reports are there still; not there with another broker.")
+	damageReports   = described("parley_bus_damage_reports", "Starts at which the broker's files were found damaged, and whose reports are there still; not there with another broker.")
 	busPending      = described("parley_bus_pending_bytes", "Bytes that wait for the embedded broker's clients to read them; not there with another broker.")
 	slowClients     = described("parley_bus_slow_clients_total", "Clients that the embedded broker has cut off because they did not read; not there with another broker.")
 	logBytes        = described("parley_log_bytes", "Size of the log's file; not there where the log is in a database.")
 	diskFree        = described("parley_disk_free_bytes", "Space that is free where the data folder is; not there where the system does not tell.")
-	observatoryList = []*prometheus.Desc{stalled, rebuildRunning, rebuildPaused, rebuildEvents, outboxStalled, tellingStalled, webhookJobs, sendingStalled, channelJobs, deadLetters, deadLetterOld, backlog, backlogOld, damages, busPending, slowClients, logBytes, diskFree}
+	observatoryList = []*prometheus.Desc{stalled, rebuildRunning, rebuildPaused, rebuildEvents, outboxStalled, tellingStalled, webhookJobs, sendingStalled, channelJobs, deadLetters, deadLetterOld, backlog, backlogOld, damageReports, busPending, slowClients, logBytes, diskFree}
 )
 
 // Describe implements prometheus.Collector.
@@ -189,7 +189,7 @@ func (o *observatory) embedded(to chan<- prometheus.Metric, tell func(*prometheu
 		return
 	}
 	if reports, err := o.server.broker.Damages(); err == nil {
-		tell(damages, float64(reports))
+		tell(damageReports, float64(reports))
 	}
 	pressure := o.server.broker.Pressure()
 	tell(busPending, float64(pressure.Pending))

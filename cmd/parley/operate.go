@@ -35,21 +35,29 @@ func (v *server) openHTTP() (err error) {
 	if err != nil {
 		return err
 	}
-	v.http = &http.Server{
-		Handler: httpapi.New(httpapi.Config{
-			Ready:    v.checks,
-			Metrics:  promhttp.HandlerFor(v.registry, promhttp.HandlerOpts{}),
-			Operate:  v.operate,
-			REST:     surface,
-			Channels: v.channels.Handler(v.settings.publicURL, refuse),
-			Token:    token,
-			Log:      v.log,
-		}),
-		ReadHeaderTimeout: 5 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
+	config := httpapi.Config{
+		Ready:    v.checks,
+		Metrics:  promhttp.HandlerFor(v.registry, promhttp.HandlerOpts{}),
+		Operate:  v.operate,
+		REST:     surface,
+		Channels: v.channels.Handler(v.settings.publicURL, refuse),
+		Token:    token,
+		Log:      v.log,
+		Apart:    v.settings.operations != "",
 	}
+	v.http = newHTTPServer(httpapi.New(config))
+	if !config.Apart {
+		return nil
+	}
+	if v.operated, err = net.Listen("tcp", v.settings.operations); err != nil {
+		return fmt.Errorf("operations: %w", err)
+	}
+	v.operator = newHTTPServer(httpapi.Operations(config))
 	return nil
+}
+
+func newHTTPServer(handler http.Handler) *http.Server {
+	return &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10}
 }
 
 // refuse answers gateways as the port answers everybody.
@@ -57,17 +65,28 @@ func refuse(w http.ResponseWriter, status int, reason string) {
 	rest.Refuse(w, rest.Malformed(status, reason))
 }
 
-func (v *server) runHTTP(ctx context.Context) error {
+func (v *server) runHTTP(ctx context.Context) error { return runServer(ctx, v.http, v.serve) }
+
+func (v *server) runOperations(ctx context.Context) error {
+	if v.operator == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return runServer(ctx, v.operator, func() error { return v.operator.Serve(httpapi.Listener(v.operated)) })
+}
+
+// runServer serves until ctx ends.
+func runServer(ctx context.Context, server *http.Server, serve func() error) error {
 	served := make(chan error, 1)
-	go func() { served <- v.serve() }() // waited for below
+	go func() { served <- serve() }() // waited for below
 	select {
 	case err := <-served:
 		return err
 	case <-ctx.Done():
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		if err := v.http.Shutdown(grace); err != nil {
-			_ = v.http.Close() // whoever still reads had his second
+		if err := server.Shutdown(grace); err != nil {
+			_ = server.Close() // whoever still reads had his second
 		}
 		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 			return err

@@ -263,7 +263,7 @@ func operateByServer(ctx context.Context, f folder, o operation, step func(opera
 	if err != nil {
 		return err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, e.HTTP+"/admin/projections/"+projections.Name+"/"+o.action, bytes.NewReader(options))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, e.forOperators()+"/admin/projections/"+projections.Name+"/"+o.action, bytes.NewReader(options))
 	if err != nil {
 		return err
 	}

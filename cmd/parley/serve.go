@@ -24,6 +24,7 @@ import (
 type settings struct {
 	data            string        // folder for everything the server owns
 	http            string        // address of health, readiness, metrics and /admin; port 0 picks one
+	operations      string        // address of metrics, readiness in detail and /admin; empty: http's
 	nats            string        // address of the embedded broker; port 0 picks one
 	broker          broker.Target // another broker in place of the embedded one; URL empty: none
 	brokerTokenFile string
@@ -32,6 +33,7 @@ type settings struct {
 	media           string // folder of uploads; empty: within the data folder
 	esdb            string // address for clients of EventStoreDB; empty: none
 	esdbWrite       bool   // which may write streams of their own
+	esdbPassword    string // file with the password of their user; empty: the admin token is it
 	insecure        bool   // allow addresses that are not loopback, without TLS
 
 	// syncInterval is how often the broker syncs durable commands to disk. Zero
@@ -91,6 +93,7 @@ With OTEL_EXPORTER_OTLP_ENDPOINT set, commands of the bus are traced to that col
 	f := c.Flags()
 	f.StringVar(&s.data, "data", ".parley", "data folder")
 	f.StringVar(&s.http, "http", "127.0.0.1:0", "address for REST, health, metrics and administration; port 0 picks one")
+	f.StringVar(&s.operations, "operations", "", "loopback address for metrics, readiness in detail and administration, which --http then no longer has; port 0 picks one (default: --http)")
 	f.StringVar(&s.tlsCert, "tls-cert", "", "file with the certificate chain for --http and --esdb")
 	f.StringVar(&s.tlsKey, "tls-key", "", "file with the certificate's private key")
 	f.StringVar(&s.publicURL, "public-url", "", "address that REST clients use, as in https://chat.example.com (default: what the request says)")
@@ -108,6 +111,7 @@ With OTEL_EXPORTER_OTLP_ENDPOINT set, commands of the bus are traced to that col
 	f.StringVar(&s.nats, "nats", "127.0.0.1:0", "address of the embedded broker; port 0 picks one")
 	f.StringVar(&s.esdb, "esdb", "", "address at which clients of EventStoreDB and KurrentDB can read the log and subscribe to it; port 0 picks one (default: none)")
 	f.BoolVar(&s.esdbWrite, "esdb-write", false, "let those clients also write streams of their own; Parley's streams are written by commands only")
+	f.StringVar(&s.esdbPassword, "esdb-password-file", "", "file with the password of those clients' user admin, which PARLEY_ESDB_ADMIN_PASSWORD can hold as well (default: the data folder's admin token)")
 	f.BoolVar(&s.insecure, "insecure", false, "allow addresses other than loopback, unencrypted, and --esdb without TLS and password")
 	f.DurationVar(&s.syncInterval, "sync-interval", 0, "sync durable commands this often instead of each before its acknowledgement")
 	f.DurationVar(&s.eventsAge, "events-max-age", 7*24*time.Hour, "how long published events stay on the bus")
@@ -138,7 +142,7 @@ func (s *settings) check(level string) error {
 		problems = append(problems, fmt.Errorf("--log-format %q: text or json", s.logFormat))
 	}
 	problems = append(problems, absolute(&s.channels, &s.tlsCert, &s.brokerTokenFile, &s.broker.Creds, &s.broker.CA, &s.store.Credentials))
-	problems = append(problems, s.checkAddress("--http", s.http), s.checkAddress("--nats", s.nats), s.checkESDB(), s.checkNode())
+	problems = append(problems, s.checkAddress("--http", s.http), s.checkAddress("--nats", s.nats), s.checkESDB(), s.checkNode(), checkLoopback("--operations", s.operations))
 	for _, positive := range []struct {
 		flag string
 		d    time.Duration
@@ -205,6 +209,21 @@ func (s *settings) checkAddress(flag, address string) error {
 	ip := net.ParseIP(host)
 	if host != "localhost" && (ip == nil || !ip.IsLoopback()) && !s.insecure && !encrypted {
 		return fmt.Errorf("%s %s is not a loopback address: add --insecure if the network in between is yours%s", flag, address, orEncrypt(flag))
+	}
+	return nil
+}
+
+// checkLoopback refuses an address that other machines can reach; nothing allows one.
+func checkLoopback(flag, address string) error {
+	if address == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%s %q is not host:port", flag, address)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("%s %s is not a loopback address, and it has to be one", flag, address)
 	}
 	return nil
 }

@@ -74,8 +74,10 @@ type server struct {
 	tracing   *tracing                           // nil: not wanted
 	publisher atomic.Pointer[bus.EventPublisher] // nil: another node publishes, or it has not begun
 	listener  net.Listener
+	operated  net.Listener // for operators alone; nil: they use listener
 	esdb      net.Listener // nil: not wanted
 	http      *http.Server
+	operator  *http.Server // of operated
 
 	account   string
 	simulated string        // MG…: what the first start set up on the simulated carrier, if it did
@@ -146,8 +148,14 @@ func (v *server) openLog(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if err := v.folder.checkQueues(); err != nil {
+		return err
+	}
 	v.writes = watchedLog{Log: v.store, failed: make(chan error, 1)}
-	return v.folder.furnish()
+	if err := v.folder.furnish(); err != nil {
+		return err
+	}
+	return v.folder.tighten(v.log) // also one that this start has begun
 }
 
 func (v *server) openModels() (err error) {
@@ -174,6 +182,9 @@ func (v *server) openEngine(ctx context.Context) (err error) {
 		return err
 	}
 	if v.files, err = blob.Open(cmp.Or(v.settings.media, v.folder.media())); err != nil {
+		return err
+	}
+	if err := v.folder.checkIdentity(ctx, v.store, v.account); err != nil {
 		return err
 	}
 	vault, err := v.folder.vault()
@@ -252,12 +263,18 @@ func (v *server) announce(out io.Writer) error {
 	if v.esdb != nil {
 		e.ESDB = v.esdbURL()
 	}
+	if v.operated != nil {
+		e.Operations = "http://" + v.operated.Addr().String()
+	}
 	if err := v.folder.announce(e); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(out, "http  %s\nrest  %s/v1 (account %s, auth token in %s)\nnats  %s (%s)\n",
 		e.HTTP, e.HTTP, v.account, v.folder.path("secrets", authToken), e.NATS, how)
-	if err == nil && v.simulated != "" && v.settings.channels == "" {
+	if err == nil && v.operated != nil {
+		_, err = fmt.Fprintf(out, "oper  %s (metrics, readiness, administration)\n", e.Operations)
+	}
+	if err == nil && v.simulated != "" {
 		_, err = fmt.Fprintf(out, "sms   simulated: Messaging Service %s, the account's default, takes any number and reaches nobody (see --channels)\n", v.simulated)
 	}
 	if err == nil && v.esdb != nil {
@@ -288,6 +305,7 @@ func (v *server) run(ctx context.Context) error {
 		return func() { cancel(); <-done }
 	}
 	stopHTTP := begun("http", v.runHTTP)
+	stopOperations := begun("operations", v.runOperations)
 	stopESDB := begun("esdb", v.runESDB)
 	stopWatch := begun("log", v.writes.awaitFailure)
 	stopBroker := begun("bus", v.awaitBroker)
@@ -332,6 +350,7 @@ func (v *server) run(ctx context.Context) error {
 	stopWatch()
 	stopESDB()
 	stopHTTP()
+	stopOperations()
 	return errors.Join(group.Wait(), drained)
 }
 
@@ -404,6 +423,9 @@ func (v *server) close() error {
 	var errs []error
 	if v.listener != nil {
 		_ = v.listener.Close() // closed already when the server ran
+	}
+	if v.operated != nil {
+		_ = v.operated.Close() // likewise
 	}
 	if v.esdb != nil {
 		_ = v.esdb.Close() // likewise

@@ -61,7 +61,7 @@ func checkAttributes(text string, maxBytes int) error {
 // long as it is.
 func (i Issue) checkAttributes(text string, maxBytes int) error {
 	if i.Caller.Imports() {
-		maxBytes = len(text)
+		return domain.CheckJSON(text, "attributes")
 	}
 	return checkAttributes(text, maxBytes)
 }

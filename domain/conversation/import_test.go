@@ -56,6 +56,7 @@ func TestImportedMessages(t *testing.T) {
 		}
 		return []events.Event{e}
 	}
+	deep := strings.Repeat("[", 600) + strings.Repeat("]", 600)
 	long := `"` + strings.Repeat("x", 5<<10) + `"`
 	given, again := history(created(), posted(1, 3, "x", "")), exists("message_exists", "sid", 20409)
 	run(t, []row{
@@ -69,6 +70,8 @@ func TestImportedMessages(t *testing.T) {
 		{name: "nobody else gives one", given: given, when: add(7, func(c *conversation.AddMessage) { c.Issue = by(2) }), no: forbidden("import_only", "index", 0)},
 		{name: "attributes are as long as they are", given: given, again: again,
 			when: add(4, func(c *conversation.AddMessage) { c.Attributes = long }), then: want(4, func(e *events.MessageAdded) { e.Attributes = long })},
+		{name: "and as deep", given: given, again: again, when: add(4, func(c *conversation.AddMessage) { c.Attributes = deep }),
+			then: want(4, func(e *events.MessageAdded) { e.Attributes = deep })},
 		{name: "but JSON", given: given, when: add(4, func(c *conversation.AddMessage) { c.Attributes = "{" }), no: invalid("attributes_invalid", "attributes", 50304)},
 		{name: "a message may say nothing", given: given, again: again,
 			when: add(4, func(c *conversation.AddMessage) { c.Body = "" }), then: want(4, func(e *events.MessageAdded) { e.Body = "" })},

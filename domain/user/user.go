@@ -112,11 +112,7 @@ func decideCreate(s State, c Create) ([]events.Event, error) {
 	if err := checkIdentity(c.Identity); err != nil {
 		return nil, err
 	}
-	limit := MaxAttributes
-	if c.Caller.Imports() { // history is as long as it is
-		limit = len(c.Attributes)
-	}
-	if err := checkInfo(c.FriendlyName, c.Attributes, limit); err != nil {
+	if err := checkInfo(c.Caller, c.FriendlyName, c.Attributes); err != nil {
 		return nil, err
 	}
 	role := c.DefaultRole
@@ -139,11 +135,14 @@ func checkIdentity(identity string) error {
 	return cmp.Or(domain.CheckIdentity(identity, "identity"), domain.CheckLength(identity, 256, "identity", 50207))
 }
 
-func checkInfo(friendlyName, attributes string, limit int) error {
+func checkInfo(c domain.Caller, friendlyName, attributes string) error {
 	if err := domain.CheckLength(friendlyName, 256, "friendly_name", 50003); err != nil {
 		return err
 	}
-	return domain.CheckAttributes(attributes, limit, "attributes")
+	if c.Imports() { // history is as long as it is
+		return domain.CheckJSON(attributes, "attributes")
+	}
+	return domain.CheckAttributes(attributes, MaxAttributes, "attributes")
 }
 
 func checkRole(roleType string) error {
@@ -172,7 +171,7 @@ func decideUpdate(s State, c Update) ([]events.Event, error) {
 	case c.Role != nil && c.Caller.Identity != "":
 		return nil, notAllowed("A user cannot give roles")
 	}
-	if err := checkInfo(text(c.FriendlyName), text(c.Attributes), MaxAttributes); err != nil {
+	if err := checkInfo(c.Caller, text(c.FriendlyName), text(c.Attributes)); err != nil {
 		return nil, err
 	}
 	var out []events.Event

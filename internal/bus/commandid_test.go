@@ -174,3 +174,18 @@ func TestLettersKeepTheirOrderWhenTheStreamIsMadeAnew(t *testing.T) {
 	}
 	require.IsIncreasing(t, origins)
 }
+
+func TestDurableCommandWithoutIDHasTheSameOnEveryNode(t *testing.T) {
+	server := startBroker(t, t.TempDir())
+	one := newNamed()
+	tried := make(chan struct{})
+	one.fail = func() error { <-tried; return away }
+	first := startNode(t, server, "one", one.execute)
+	publish(t, connect(t, server), "parley.commands.CH1", plainCommand)
+	want := one.next(t)
+	first.nc.Close() // a process that is gone without a word
+	close(tried)
+	two := newNamed()
+	startNode(t, server, "two", two.execute)
+	require.Equal(t, want, two.next(t))
+}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
@@ -27,6 +28,7 @@ import (
 func TestTheBrokerKnowsTheStreamsByTheirNames(t *testing.T) {
 	require.Equal(t, bus.StreamCommands, salvage.Commands)
 	require.Equal(t, bus.StreamEvents, salvage.Events)
+	require.Equal(t, bus.StreamDead, salvage.Dead)
 	require.Equal(t, "parley-"+strings.NewReplacer(".", "_", ">", "all").Replace(bus.SubjectSend), salvage.Reader)
 }
 
@@ -280,6 +282,40 @@ func TestRotLosesNothingUntold(t *testing.T) {
 			})
 		}
 	}
+}
+
+// The broker comes upon damage while it is open, cuts the stream off there, and gives
+// sequences again that its consumer has passed. What it acknowledges then is done.
+func TestCommandsThatGotSequencesOfFormerOnesAreDone(t *testing.T) {
+	_, killed, former := rotFolders(t)
+	blocks, err := filepath.Glob(filepath.Join(killed, "jetstream/*/streams", bus.StreamCommands, "msgs/*.blk"))
+	require.NoError(t, err)
+	for _, path := range blocks {
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		require.NoError(t, os.Truncate(path, info.Size()/2))
+	}
+	plain, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: killed, NoSigs: true})
+	require.NoError(t, err)
+	plain.Start()
+	require.True(t, plain.ReadyForConnections(soon))
+	nc, err := nats.Connect(plain.ClientURL())
+	require.NoError(t, err)
+	const end = rotHandled + rotWaiting
+	sendRange(t, nc, end, end+18)
+	nc.Close()
+	plain.Shutdown()
+	plain.WaitForShutdown()
+
+	log := &told{}
+	embedded, err := broker.Start(killed, &broker.Options{Token: "secret", SyncInterval: time.Minute, Logger: slog.New(log)})
+	require.NoError(t, err)
+	t.Cleanup(embedded.Stop)
+	require.Contains(t, log.all.String(), "sequences were given again")
+	done := former.copied()
+	startBus(t, connect(t, embedded), done.execute, nil)
+	done.await(t, end, end+18, 0)
+	done.await(t, rotHandled, end, int(log.lost))
 }
 
 const rotRounds = 4

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/parley-engine/parley/domain/conversation"
@@ -166,12 +167,37 @@ func (v *Channels) send(ctx context.Context, w reactor.Work) (reactor.Note, erro
 	if err := v.claimed(ctx, a, w.Key); err != nil {
 		return reactor.Note{}, err
 	}
+	s, err := v.stillThere(ctx, a, s)
+	if err != nil || len(s.Recipients) == 0 {
+		return reactor.Note{Text: "not sent: the recipient was removed"}, err
+	}
 	m, err := v.message(a, w.Key, s)
 	var sent carrier.Sent
 	if err == nil {
 		sent, err = a.Carrier.Send(ctx, m)
 	}
 	return v.sent(ctx, a, s, sent, err)
+}
+
+// errRemoved is Twilio's code for a message that was not delivered, without a reason of its
+// own; there is none for a recipient who was taken out of the conversation.
+const errRemoved = 30008
+
+// stillThere takes those out of a sending who are in the conversation no more. Their copies
+// have failed. It is asked last of all before the message leaves.
+func (v *Channels) stillThere(ctx context.Context, a Adapter, s sending) (sending, error) {
+	sids := make([]string, 0, len(s.Recipients))
+	for _, r := range s.Recipients {
+		sids = append(sids, r.Participant)
+	}
+	left, err := v.Engine.Left(ctx, s.Conversation, sids)
+	if err != nil || len(left) == 0 {
+		return s, err
+	}
+	gone := s
+	gone.Recipients = slices.DeleteFunc(slices.Clone(s.Recipients), func(r recipient) bool { return !slices.Contains(left, r.Participant) })
+	s.Recipients = slices.DeleteFunc(slices.Clone(s.Recipients), func(r recipient) bool { return slices.Contains(left, r.Participant) })
+	return s, v.report(ctx, a, gone, "", carrier.Status{Status: events.DeliveryFailed, ErrorCode: errRemoved})
 }
 
 func unknown(err error) error {

@@ -31,14 +31,16 @@ const (
 
 // crash is a run of TestCrash.
 type crash struct {
-	t       *testing.T
-	program *program
-	random  *rand.Rand
-	ledger  *ledger
-	history *history // what of the log has been read so far
-	nc      *nats.Conn
-	clients []*client
-	told    told // of losses
+	t        *testing.T
+	program  *program
+	random   *rand.Rand
+	ledger   *ledger
+	history  *history // what of the log has been read so far
+	nc       *nats.Conn
+	clients  []*client
+	told     told // of losses
+	saved    saved
+	restored bool
 }
 
 // The program is killed again and again while clients work; whatever they were
@@ -66,6 +68,7 @@ func TestCrash(t *testing.T) {
 	cancel()
 	require.NoError(t, working.Wait())
 	c.settle()
+	require.True(t, c.restored || *rounds < 3, "a backup was restored in the middle")
 	fmt.Printf("crash: %d rounds, %d kills, %d times bytes changed, %d failed syncs, %d commands told to be lost, %d commands acknowledged, %d posted, %d events, %s, seed %d\n",
 		*rounds, c.program.kills, c.told.hurts, c.told.syncs, c.told.posts, len(c.ledger.acks), len(c.ledger.posts), c.history.events, time.Since(began).Round(time.Second), *seed)
 }
@@ -114,6 +117,7 @@ func (c *crash) round(n int) {
 		time.Sleep(time.Duration(c.random.IntN(150)) * time.Millisecond)
 		c.program.kill()
 	}
+	c.restoring(n)
 	c.hurt(n)
 	c.program.start()
 	c.hear()
@@ -121,6 +125,7 @@ func (c *crash) round(n int) {
 	c.follow(c.history)
 	c.forgive(known)
 	require.NoError(c.t, known.audit(c.history), "round %d", n)
+	c.backup(n)
 	if n%fullEvery == 0 {
 		c.full()
 		c.t.Logf("round %d: %d commands acknowledged, %d events", n, len(known.acks), c.history.events)

@@ -104,9 +104,30 @@ func (e *Engine) MessagingServiceOf(ctx context.Context, accountSid, sender stri
 
 // DeliveryOf returns what is known of a recipient's copy of a message: its status, empty
 // when nothing is; there is false when there is nothing to send any more, because
-// message or conversation were removed. It asks the log: whether a message is sent is
-// decided by it.
+// message, conversation or service were removed. It asks the log: whether a message is sent
+// is decided by it.
 func (e *Engine) DeliveryOf(ctx context.Context, conversationSid, message, participant string) (status string, there bool, err error) {
-	err = e.conversations.view(ctx, conversationSid, func(s conversation.State) { status, there = s.Delivery(message, participant) })
-	return status, there, asError(err)
+	var service string
+	err = e.conversations.view(ctx, conversationSid, func(s conversation.State) {
+		service = s.Service
+		status, there = s.Delivery(message, participant)
+	})
+	if err != nil || !there {
+		return status, there, asError(err)
+	}
+	swept, err := e.sweptAway(ctx, service)
+	return status, !swept, asError(err)
+}
+
+// Left returns those of the participants who were taken out of a conversation, as the log
+// has it now.
+func (e *Engine) Left(ctx context.Context, conversationSid string, participants []string) (left []string, err error) {
+	err = e.conversations.view(ctx, conversationSid, func(s conversation.State) {
+		for _, sid := range participants {
+			if _, present := s.Participants[sid]; !present {
+				left = append(left, sid)
+			}
+		}
+	})
+	return left, asError(err)
 }

@@ -22,7 +22,7 @@ func on[C interface{ CommandType() string }](prefix string, creates bool, run fu
 		run: func(ctx context.Context, e *Engine, r *request) (Outcome, error) {
 			ownBusiness := prefix == "US" || prefix == "ME" && creates
 			if r.Actor.Kind == events.ActorUser && !ownBusiness {
-				return Outcome{}, domain.Refuse(domain.PermissionDenied, "permission_denied", "actor", 50107, "The user is not permitted to do this")
+				return Outcome{}, domain.Refuse(domain.PermissionDenied, "permission_denied", "actor", 50107, "%s is for the account, and no right of a user's", zero.CommandType())
 			}
 			var c C
 			if err := r.read(&c); err != nil {

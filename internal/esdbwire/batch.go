@@ -23,13 +23,14 @@ const (
 )
 
 // BatchAppend implements streams.StreamsServer: many appends over one call. Those to
-// one stream are done in the order they came, those to different ones side by side.
+// one stream are done in the order they came, many at a time, those to different ones side
+// by side.
 func (s *service) BatchAppend(call streams.Streams_BatchAppendServer) error {
 	ctx, cancel := context.WithCancel(call.Context())
 	defer cancel()
 	b := &batches{
 		service: s, call: call, cancel: cancel, free: make(chan struct{}, maxInFlight),
-		open: map[events.ID]*batch{}, queues: map[string][]*batch{}, idle: make(chan *batch),
+		open: map[events.ID]*batch{}, idle: make(chan *batch),
 	}
 	err := b.receive(ctx)
 	if err != nil {
@@ -49,6 +50,8 @@ type batch struct {
 	events      []proposed
 	size, data  int   // bytes of all that came, and of the data that count
 	failed      error // answered when it is complete
+	task        *task // being written
+	cancel      func()
 }
 
 // batches are the appends of one call.
@@ -61,10 +64,8 @@ type batches struct {
 	gathered int                  // bytes in open
 
 	work    sync.WaitGroup
-	idle    chan *batch // to those who wrote one and wait for another
+	idle    chan *batch // to those who answered one and wait for another
 	sending sync.Mutex
-	mu      sync.Mutex
-	queues  map[string][]*batch // by stream, behind the one being written
 }
 
 func (b *batches) receive(ctx context.Context) error {
@@ -145,53 +146,49 @@ func (one *batch) add(m *batchRequest) {
 	}
 }
 
-// dispatch writes a batch, after those to the same stream.
+// dispatch begins to write a batch: those to one stream in the order in which they come.
 func (b *batches) dispatch(ctx context.Context, one *batch) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if waiting, busy := b.queues[one.stream]; busy {
-		b.queues[one.stream] = append(waiting, one)
-		return
+	if one.failed == nil {
+		one.begin(ctx, b.database)
 	}
-	b.queues[one.stream] = nil
 	select {
 	case b.idle <- one:
 	default:
-		b.work.Go(func() { b.writer(ctx, one) })
+		b.work.Go(func() { b.answerer(one) })
 	}
 }
 
-// writer writes a batch and those behind it, and then others as long as the call
-// lasts: one that is new has to grow its stack first.
-func (b *batches) writer(ctx context.Context, one *batch) {
+// begin takes the batch into the lane of its stream.
+func (one *batch) begin(ctx context.Context, d *database) {
+	if !d.mayWrite(one.stream) {
+		one.failed = errDenied
+		return
+	}
+	encoded, err := d.encode(one.stream, one.events)
+	if err != nil {
+		one.failed = err
+		return
+	}
+	ctx, one.cancel = context.WithTimeout(ctx, one.deadline())
+	one.task = d.lanes.begin(ctx, one.stream, one.expected, encoded)
+}
+
+// answerer answers a batch, and then others as long as the call lasts: one that is new
+// has to grow its stack first.
+func (b *batches) answerer(one *batch) {
 	for ; one != nil; one = <-b.idle {
-		for next := one; next != nil; next = b.next(next.stream) {
-			b.write(ctx, next)
-			<-b.free
-		}
+		b.answer(one)
+		<-b.free
 	}
 }
 
-func (b *batches) next(stream string) *batch {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	waiting := b.queues[stream]
-	if len(waiting) == 0 {
-		delete(b.queues, stream)
-		return nil
-	}
-	b.queues[stream] = waiting[1:]
-	return waiting[0]
-}
-
-func (b *batches) write(ctx context.Context, one *batch) {
+func (b *batches) answer(one *batch) {
 	resp := &streams.BatchAppendResp{CorrelationId: one.correlation, StreamIdentifier: one.options.GetStreamIdentifier()}
 	echo(resp, one.options)
 	o, err := outcome{}, one.failed
 	if err == nil {
-		ctx, cancel := context.WithTimeout(ctx, one.deadline())
-		o, err = b.append(ctx, one.stream, one.expected, one.events)
-		cancel()
+		o, err = one.task.end()
+		one.cancel()
 	}
 	if err != nil {
 		resp.Result = &streams.BatchAppendResp_Error{Error: batchStatus(err)}

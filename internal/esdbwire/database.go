@@ -73,11 +73,20 @@ type database struct {
 	log      Log
 	appender store.Appender // nil: nobody writes
 	writeOwn bool           // Parley's own streams too
+	lanes    *lanes         // in which appends go
+	pasts    pasts
 
 	// deleting is held by who deletes: what a stream has must not grow between a look
 	// at its end and hiding it, or an append would be hidden that nobody saw. Appends
 	// to streams of others share it.
 	deleting sync.RWMutex
+}
+
+// newDatabase returns one whose lanes are to be stopped.
+func newDatabase(c Config) *database {
+	d := &database{names: names{c.Own}, log: c.Log, appender: c.Appender, writeOwn: c.WriteOwn, pasts: pasts{list: map[string]past{}}}
+	d.lanes = newLanes(d)
+	return d
 }
 
 // mayWrite reports whether clients may append to a stream. What says how much of a
@@ -106,18 +115,7 @@ func (d *database) write(ctx context.Context, stream string, x expectation, batc
 	if err != nil {
 		return outcome{}, err
 	}
-	if d.isOwn(stream) && x.kind == exactly && len(batch) > 0 {
-		return d.put(ctx, stream, x, x.revision, encoded)
-	}
-	d.deleting.RLock()
-	defer d.deleting.RUnlock()
-	for range maxTries {
-		o, err := d.attempt(ctx, stream, x, encoded)
-		if moved := new(wrongVersion); !errors.As(err, &moved) || x.kind == exactly || moved.actual < 0 {
-			return o, err
-		}
-	}
-	return outcome{}, fmt.Errorf("append to %.60q: %d conflicts in a row: %w", stream, maxTries, store.ErrUnavailable)
+	return d.lanes.begin(ctx, stream, x, encoded).end()
 }
 
 func (d *database) encode(stream string, batch []proposed) ([]events.Proposed, error) {
@@ -182,10 +180,7 @@ func (d *database) put(ctx context.Context, stream string, x expectation, base s
 	return outcome{appended.Revision, appended.Position}, err
 }
 
-// lookBack is how far behind the end a batch is looked for that is to be written at
-// any revision: it may be the same append again.
-const lookBack = 64
-
+// writtenBefore looks for a batch as lookBack says.
 func (d *database) writtenBefore(ctx context.Context, stream string, batch []events.Proposed) (outcome, bool, error) {
 	i, at, seen := len(batch)-1, outcome{}, 0
 	for e, err := range d.log.ReadStream(ctx, d.stored(stream), store.End, store.Backwards) {

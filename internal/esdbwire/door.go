@@ -50,8 +50,12 @@ func (d *door) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, er
 	if conn.ConnectionState().NegotiatedProtocol != "h2" {
 		return nil, nil, d.other.show(conn)
 	}
+	again, yes := speaksGRPC(conn)
+	if !yes {
+		return nil, nil, d.other.show(newUnanswered(again))
+	}
 	common := credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity}
-	return conn, credentials.TLSInfo{State: conn.ConnectionState(), CommonAuthInfo: common}, nil
+	return again, credentials.TLSInfo{State: conn.ConnectionState(), CommonAuthInfo: common}, nil
 }
 
 // preface is what HTTP/2 begins with, and no request of HTTP/1.
@@ -67,7 +71,11 @@ func (d *door) plain(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	if !bytes.Equal(first, preface) {
 		return nil, nil, d.other.show(conn)
 	}
-	return conn, plainInfo{credentials.CommonAuthInfo{SecurityLevel: credentials.NoSecurity}}, nil
+	again, yes := speaksGRPC(conn)
+	if !yes {
+		return nil, nil, d.other.show(newUnanswered(again))
+	}
+	return again, plainInfo{credentials.CommonAuthInfo{SecurityLevel: credentials.NoSecurity}}, nil
 }
 
 // plainInfo says that a connection is not encrypted.

@@ -12,9 +12,7 @@ import (
 	"io"
 	"math/big"
 	"net"
-	"net/http"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -252,17 +250,47 @@ func TestWhoFallsBehindIsTold(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
-// Some servers hand out checkpoints whose second number is smaller. Whoever resumes
-// from one gets the event at the first.
-func TestAPairIsAPlaceBeforeItsEvent(t *testing.T) {
+// A position is an event's, or the place right before it, and no other number is one:
+// what EventStoreDB 23.10 answers.
+func TestWhatIsAPlaceInTheWholeLog(t *testing.T) {
 	log := memstore.New()
-	fill(t, log, 1, 5)
+	put(t, log, "conversation-CH0", 0, 5)
 	c := plain(t, log)
-	for prepare, first := range map[uint64]uint64{0: 4, 4: 5} {
-		s, err := c.SubscribeToAll(t.Context(), esdb.SubscribeToAllOptions{From: esdb.Position{Commit: 4, Prepare: prepare}})
+	const refused, nothing = -1, 0
+	for at, want := range map[esdb.Position]struct{ forwards, backwards, behind int }{
+		{Commit: 4, Prepare: 4}: {4, 3, 5},
+		{Commit: 4, Prepare: 3}: {4, 2, 5},
+		{Commit: 1, Prepare: 0}: {1, nothing, 2},
+		{Commit: 4, Prepare: 2}: {refused, refused, refused},
+		{Commit: 4, Prepare: 0}: {refused, refused, refused},
+		{Commit: 9, Prepare: 9}: {nothing, refused, 6},
+	} {
+		first := func(direction esdb.Direction) int {
+			read, err := c.ReadAll(t.Context(), esdb.ReadAllOptions{From: at, Direction: direction}, 1)
+			require.NoError(t, err)
+			defer read.Close()
+			switch e, err := read.Recv(); {
+			case errors.Is(err, io.EOF):
+				return nothing
+			case err != nil:
+				require.ErrorContains(t, err, "Unexpected ReadAllResult: Error")
+				return refused
+			default:
+				return int(e.Event.Position.Commit)
+			}
+		}
+		require.Equal(t, []int{want.forwards, want.backwards}, []int{first(esdb.Forwards), first(esdb.Backwards)}, "%+v", at)
+		s, err := c.SubscribeToAll(t.Context(), esdb.SubscribeToAllOptions{From: at})
+		if want.behind == refused {
+			require.ErrorContains(t, err, "Exception was thrown by handler")
+			continue
+		}
 		require.NoError(t, err)
+		if want.behind == 6 && at.Commit == 9 {
+			put(t, log, "conversation-CH0", 5, 1)
+		}
 		list, _ := received(t, s, 1)
-		require.Equal(t, first, list[0].Position.Commit)
+		require.EqualValues(t, want.behind, list[0].Position.Commit, "%+v", at)
 		require.NoError(t, s.Close())
 	}
 }
@@ -380,54 +408,6 @@ func TestRequestsThatAreNone(t *testing.T) {
 		require.NoError(t, err)
 		_, err = read.Recv()
 		require.Equal(t, codes.InvalidArgument, status.Code(err), "%s: %v", name, err)
-	}
-}
-
-// Probes ask by HTTP at the same port, with TLS and without, and gRPC goes on beside
-// them.
-func TestProbesAreAnswered(t *testing.T) {
-	log := memstore.New()
-	fill(t, log, 1, 1)
-	secure := certificate(t)
-	nobody := func(string, string) bool { return false }
-	for _, c := range []esdbwire.Config{{Log: log}, {Log: log, TLS: secure, Users: nobody}} {
-		address := serve(t, c)
-		transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
-		t.Cleanup(transport.CloseIdleConnections)
-		scheme := "http://"
-		if c.TLS != nil {
-			scheme = "https://"
-		}
-		for path, want := range map[string]int{"/health/live": 204, "/health/live?liveCode=200": 200, "/info": 200, "/streams": 404} {
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, scheme+address+path, nil)
-			require.NoError(t, err)
-			response, err := (&http.Client{Transport: transport}).Do(request)
-			require.NoError(t, err)
-			body, err := io.ReadAll(response.Body)
-			require.NoError(t, err)
-			require.NoError(t, response.Body.Close())
-			require.Equal(t, want, response.StatusCode, path)
-			if path == "/info" {
-				require.JSONEq(t, `{"esVersion":"23.10.0","state":"leader","features":{"projections":false,"userManagement":false,"atomPub":false}}`, string(body))
-			}
-		}
-	}
-}
-
-// A server whose log takes nothing more does not live, for a probe.
-func TestAServerThatCannotWriteDoesNotLive(t *testing.T) {
-	var ready atomic.Bool
-	address := serve(t, esdbwire.Config{Log: memstore.New(), Ready: ready.Load})
-	for _, want := range []int{503, 204, 503} {
-		for _, path := range []string{"/health/live", "/health/live?liveCode=200"} {
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
-			require.NoError(t, err)
-			response, err := http.DefaultClient.Do(request)
-			require.NoError(t, err)
-			require.NoError(t, response.Body.Close())
-			require.Equal(t, want == 503, response.StatusCode == 503, path)
-		}
-		ready.Store(!ready.Load())
 	}
 }
 

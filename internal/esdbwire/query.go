@@ -110,27 +110,22 @@ func (q *query) fromEnd() {
 	}
 }
 
-// within reads where in the whole log to begin. A pair whose second number is the
-// smaller one is a place before the event at the first: a subscription behind it
-// begins with that event.
+// within reads where in the whole log to begin. Whether there is such a place the log
+// says, see service.place.
 func (q *query) within(a *streams.ReadReq_Options_AllOptions) error {
 	switch at := a.GetAllOption().(type) {
 	case *streams.ReadReq_Options_AllOptions_Position:
 		commit, prepare := at.Position.GetCommitPosition(), at.Position.GetPreparePosition()
 		if commit == math.MaxUint64 { // the end, as a number
-			q.atEnd, q.position = true, events.At(math.MaxInt64)
+			q.atEnd = true
 			return nil
 		}
 		if commit > math.MaxInt64 || prepare > commit {
 			return badRequest("there is no position %d/%d", commit, prepare)
 		}
-		if q.subscribe && prepare < commit {
-			commit--
-		}
-		q.position = events.At(commit)
+		q.position = events.Position{Commit: commit, Prepare: prepare}
 	case *streams.ReadReq_Options_AllOptions_End:
 		q.atEnd = true
-		q.position = events.At(math.MaxInt64)
 	}
 	return nil
 }

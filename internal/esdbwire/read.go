@@ -2,10 +2,9 @@ package esdbwire
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"iter"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -187,80 +186,16 @@ func (s *service) readAll(ctx context.Context, q *query, a *answer) error {
 	return nil
 }
 
-func (s *service) all(ctx context.Context, q *query) iter.Seq2[events.Recorded, error] {
-	if q.direction == store.Forwards {
-		return s.log.ReadAll(ctx, before(q.position), asKept)
-	}
-	return s.backwards(ctx, q.position, max(q.count, smallestWindow))
-}
-
-// before is the place from which a reader behind it sees the event at p.
-func before(p events.Position) events.Position {
-	if p.IsZero() {
-		return p
-	}
-	return events.At(p.Commit - 1)
-}
-
-// Windows of a backward read, in positions.
-const (
-	smallestWindow = 64
-	largestWindow  = 4096
-)
-
-// backwards yields the events before a position, the last first. The log reads
-// forwards only, so it goes back by windows: each is read once, and kept for the
-// moment in which it is turned round.
-func (s *service) backwards(ctx context.Context, end events.Position, first uint64) iter.Seq2[events.Recorded, error] {
-	return func(yield func(events.Recorded, error) bool) {
-		head, err := s.log.Head(ctx)
-		if err != nil {
-			yield(events.Recorded{}, err)
-			return
-		}
-		to := min(end.Commit, head.Commit+1) // exclusive
-		for size := min(first, largestWindow); to > 1; size = min(2*size, largestWindow) {
-			from := to - 1 - min(to-1, size)
-			window, err := s.window(ctx, from, to)
-			if err != nil {
-				yield(events.Recorded{}, err)
-				return
-			}
-			for _, e := range slices.Backward(window) {
-				if !yield(e, nil) {
-					return
-				}
-			}
-			to = from + 1
-		}
-	}
-}
-
-// window returns the events behind from and before to.
-func (s *service) window(ctx context.Context, from, to uint64) (window []events.Recorded, err error) {
-	for e, err := range s.log.ReadAll(ctx, events.At(from), asKept) {
-		if err != nil {
-			return nil, err
-		}
-		if e.Position.Commit >= to {
-			break
-		}
-		window = append(window, e)
-	}
-	return window, nil
-}
-
 // followAll confirms, and sends everything behind a position for ever.
 func (s *service) followAll(ctx context.Context, q *query, a *answer) error {
-	head, err := s.log.Head(ctx)
+	after, err := s.place(ctx, q)
+	if errors.Is(err, errNoPlace) {
+		return errNoStart
+	}
 	if err != nil {
 		return err
 	}
-	after := q.position
-	if q.atEnd {
-		after = head
-	}
-	f := &follower{answer: a, query: q, live: after.Compare(head) >= 0}
+	f := &follower{answer: a, query: q, live: q.atEnd}
 	if err := f.begin(); err != nil {
 		return err
 	}

@@ -111,14 +111,14 @@ func (p *proposed) foreign() (events.Proposed, error) {
 // textOrBytes keeps text as such, unless that takes more than twice its length: the rest
 // takes a third more.
 func textOrBytes(b []byte) (string, []byte) {
-	if utf8.Valid(b) && written(b) <= 2*len(b) {
+	if utf8.Valid(b) && inJSON(b) <= 2*len(b) {
 		return string(b), nil
 	}
 	return "", b
 }
 
-// written is how long text is in JSON, about.
-func written(b []byte) int {
+// inJSON is how long text is in JSON, about.
+func inJSON(b []byte) int {
 	n := len(b)
 	for _, c := range b {
 		switch {

@@ -82,6 +82,13 @@ func tooLarge() error {
 
 func tooMany() error { return badRequest("an append takes %d events", store.MaxBatch) }
 
+// What EventStoreDB answers to a position that is no event's: a read, and a subscription.
+// Clients know neither by a name.
+var (
+	errNoPlace = &refusal{code: codes.Unknown, text: "Unexpected ReadAllResult: Error: no event is at this position", details: &shared.Unknown{}}
+	errNoStart = &refusal{code: codes.Unknown, text: "Exception was thrown by handler: no event is at this position", details: &shared.Unknown{}}
+)
+
 // wrongVersion says that a stream is not where a writer expects it.
 type wrongVersion struct {
 	stream   string

@@ -85,12 +85,14 @@ func New(c Config) *Server {
 	}
 	others := newLobby()
 	options = append(options, grpc.Creds(newDoor(c.TLS, others)))
-	db := &database{names: names{c.Own}, log: c.Log, appender: c.Appender, writeOwn: c.WriteOwn}
-	s := &Server{grpc: grpc.NewServer(options...), subscriptions: &subscriptions{groups: newGroups(db)}, others: others, probes: probes(c.Ready)}
+	db := newDatabase(c)
+	instance := events.ID(uuid.New())
+	asked := &probes{log: c.Log, ready: c.Ready, instance: instance, started: time.Now()}
+	s := &Server{grpc: grpc.NewServer(options...), subscriptions: &subscriptions{groups: newGroups(db)}, others: others, probes: asked.server()}
 	persistent.RegisterPersistentSubscriptionsServer(s.grpc, s.subscriptions)
 	streams.RegisterStreamsServer(s.grpc, &service{database: db})
 	serverfeatures.RegisterServerFeaturesServer(s.grpc, features{})
-	gossip.RegisterGossipServer(s.grpc, cluster{instance: events.ID(uuid.New())})
+	gossip.RegisterGossipServer(s.grpc, cluster{instance: instance})
 	return s
 }
 
@@ -128,6 +130,7 @@ func (s *Server) Close() {
 	_ = s.probes.Close()
 	s.subscriptions.receivers.Wait()
 	s.subscriptions.stop()
+	s.subscriptions.lanes.stop() // groups have written by then
 }
 
 // leave closes what gRPC would wait for.

@@ -82,11 +82,14 @@ func (p *subscriptions) createGroup(ctx context.Context, o *persistent.CreateReq
 
 // asked is what creating and updating a group say of its source.
 type asked struct {
-	named               // the stream is given here in the older form, which clients still send,
-	former  uint64      // with the revision that is in the settings then
-	stream  streamAsked // nil: not given
-	all     pointAsked  // nil: not given
-	commits interface{ GetCommitPosition() uint64 }
+	named              // the stream is given here in the older form, which clients still send,
+	former uint64      // with the revision that is in the settings then
+	stream streamAsked // nil: not given
+	all    pointAsked  // nil: not given
+	at     interface {
+		GetCommitPosition() uint64
+		GetPreparePosition() uint64
+	}
 }
 
 type pointAsked interface {
@@ -113,7 +116,7 @@ func (s inStream) GetGroupName() string { return s.group }
 type beginning struct {
 	start, end bool
 	revision   uint64
-	commit     uint64
+	position   events.Position
 }
 
 // source reads which group of what it is, and where that begins. The greatest number
@@ -122,12 +125,12 @@ func (a asked) source() (name groupName, from beginning, err error) {
 	switch {
 	case a.all != nil:
 		name, err = nameOf(a, &shared.Empty{})
-		from = beginning{start: a.all.GetStart() != nil, end: a.all.GetEnd() != nil, commit: a.commits.GetCommitPosition()}
-		from.end = from.end || from.commit == math.MaxUint64
+		from = beginning{start: a.all.GetStart() != nil, end: a.all.GetEnd() != nil, position: events.Position{Commit: a.at.GetCommitPosition(), Prepare: a.at.GetPreparePosition()}}
+		from.end = from.end || from.position.Commit == math.MaxUint64
 		if err == nil && !from.start && !from.end && !said(a.all, "position") {
 			err = errNoBeginning
 		}
-		from.start = from.start || !from.end && from.commit == 0
+		from.start = from.start || !from.end && from.position.IsZero()
 	case a.stream != nil:
 		name, err = nameOf(inStream{a.stream, a.GetGroupName()}, nil)
 		from = beginning{start: a.stream.GetStart() != nil, end: a.stream.GetEnd() != nil, revision: a.stream.GetRevision()}
@@ -153,7 +156,7 @@ func said(m proto.Message, field protoreflect.Name) bool {
 }
 
 func ofCreate(o *persistent.CreateReq_Options) asked {
-	a := asked{named: o, commits: o.GetAll().GetPosition(), former: o.GetSettings().GetRevision()} //nolint:staticcheck // what clients send
+	a := asked{named: o, at: o.GetAll().GetPosition(), former: o.GetSettings().GetRevision()} //nolint:staticcheck // what clients send
 	if o.GetAll() != nil {
 		a.all = o.GetAll()
 	} else if o.GetStream() != nil {
@@ -163,7 +166,7 @@ func ofCreate(o *persistent.CreateReq_Options) asked {
 }
 
 func ofUpdate(o *persistent.UpdateReq_Options) asked {
-	a := asked{named: o, commits: o.GetAll().GetPosition(), former: o.GetSettings().GetRevision()} //nolint:staticcheck // what clients send
+	a := asked{named: o, at: o.GetAll().GetPosition(), former: o.GetSettings().GetRevision()} //nolint:staticcheck // what clients send
 	if o.GetAll() != nil {
 		a.all = o.GetAll()
 	} else if o.GetStream() != nil {
@@ -191,10 +194,17 @@ func (p *subscriptions) begin(ctx context.Context, c *groupConfig, b beginning) 
 		}
 		at.revision, c.From = s.last, "-1"
 	case c.all():
-		if b.commit > math.MaxInt64 {
-			return badRequest("there is no position %d", b.commit)
+		if b.position.Commit > math.MaxInt64 {
+			return badRequest("there is no position %d", b.position.Commit)
 		}
-		at.position, c.From = before(events.At(b.commit)), c.text(place{position: events.At(b.commit)})
+		from, err := p.place(ctx, &query{position: b.position})
+		if err != nil {
+			return err
+		}
+		if at.position, err = p.former(ctx, from); err != nil {
+			return err
+		}
+		c.From = c.text(place{position: from})
 	default:
 		if b.revision > math.MaxInt64 {
 			return badRequest("revision %d is too large", b.revision)

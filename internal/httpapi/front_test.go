@@ -90,6 +90,8 @@ func TestWhatTheHTTPLibraryRefusesIsAnsweredInTwiliosShape(t *testing.T) {
 		"GET /v1/%zz HTTP/1.1\r\nHost: x\r\n\r\n":                                                             {400, "malformed"},
 		"GET /v1/Conversations/% HTTP/1.1\r\nHost: x\r\n\r\n":                                                 {400, "malformed"},
 		"GET nonsense HTTP/1.1\r\nHost: x\r\n\r\n":                                                            {400, "malformed"},
+		"POST /v1/x HTTP/1.1\r\nHost: x\r\nExpect: much\r\nContent-Length: 1\r\n\r\na":                        {417, "Expectation Failed"},
+		"G@T / HTTP/1.1\r\nHost: x\r\n\r\n":                                                                   {400, "malformed"},
 		"GET / HTTP/1.1\r\n\r\n":                                                                              {400, "missing required Host header"},
 		"GET / HTTP/1.1\r\nHost: a b\r\n\r\n":                                                                 {400, "malformed Host header"},
 		"GET / HTTP/1.1\r\nHost: x\r\nNo colon\r\n\r\n":                                                       {400, "malformed"},

@@ -39,17 +39,16 @@ type Config struct {
 	Channels http.Handler
 	Token    string       // of /admin, as "Authorization: Bearer TOKEN"
 	Log      *slog.Logger // nil discards
+	// Apart says that Operations are answered at an address of their own: here there are
+	// neither metrics nor /admin, and /readyz says only whether it is so.
+	Apart bool
 }
 
-// New returns the handler of all paths.
+// New returns the handler of all paths, those of Operations among them unless they are
+// apart.
 func New(c Config) http.Handler {
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
+	c.Log = logging(c.Log)
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, map[string]bool{"ok": true}) })
-	mux.HandleFunc("GET /readyz", c.ready)
-	mux.Handle("GET /metrics", c.Metrics)
 	if c.REST != nil {
 		mux.Handle("/v1", c.REST) // or it would be redirected
 		mux.Handle("/v1/", c.REST)
@@ -58,12 +57,42 @@ func New(c Config) http.Handler {
 		mux.Handle("/channels", c.Channels)
 		mux.Handle("/channels/", c.Channels)
 	}
-	mux.Handle("POST /admin/projections/{name}/{action}", c.admin(c.operate))
+	c.health(mux, !c.Apart)
+	if !c.Apart {
+		c.operations(mux)
+	}
 	return rest.Front(mux)
 }
 
-// ready is 200 when every check holds and 503 otherwise; it names them all.
-func (c Config) ready(w http.ResponseWriter, _ *http.Request) {
+// Operations returns the handler of what is for operators alone: /metrics, /admin, and
+// /healthz and /readyz with what is missing.
+func Operations(c Config) http.Handler {
+	c.Log = logging(c.Log)
+	mux := http.NewServeMux()
+	c.health(mux, true)
+	c.operations(mux)
+	return rest.Front(mux)
+}
+
+func logging(log *slog.Logger) *slog.Logger {
+	if log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return log
+}
+
+func (c Config) health(mux *http.ServeMux, details bool) {
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, map[string]bool{"ok": true}) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { c.ready(w, details) })
+}
+
+func (c Config) operations(mux *http.ServeMux) {
+	mux.Handle("GET /metrics", c.Metrics)
+	mux.Handle("POST /admin/projections/{name}/{action}", c.admin(c.operate))
+}
+
+// ready is 200 when every check holds and 503 otherwise; with details it names them all.
+func (c Config) ready(w http.ResponseWriter, details bool) {
 	checks := c.Ready()
 	status := http.StatusOK
 	for _, check := range checks {
@@ -71,7 +100,11 @@ func (c Config) ready(w http.ResponseWriter, _ *http.Request) {
 			status = http.StatusServiceUnavailable
 		}
 	}
-	answer(w, status, map[string]any{"ready": status == http.StatusOK, "checks": checks})
+	said := map[string]any{"ready": status == http.StatusOK}
+	if details {
+		said["checks"] = checks
+	}
+	answer(w, status, said)
 }
 
 func (c Config) admin(next http.HandlerFunc) http.Handler {

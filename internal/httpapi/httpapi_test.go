@@ -156,3 +156,27 @@ func TestAnOperationLearnsThatTheClientLeft(t *testing.T) {
 	leave()
 	require.ErrorIs(t, <-ended, context.Canceled)
 }
+
+// With an address of their own for operators, others learn whether it is ready and no more.
+func TestOperationsCanBeApart(t *testing.T) {
+	c := config(httpapi.Check{Name: "bus", Problem: "draining"})
+	c.Apart = true
+	c.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("figures")) })
+	everybody, operators := httpapi.New(c), httpapi.Operations(c)
+	for _, path := range []string{"/metrics", "/admin/projections/main/rebuild"} {
+		for _, method := range []string{"GET", "POST"} {
+			require.Equal(t, 404, get(t, everybody, method, path, "secret").Code, path)
+		}
+	}
+	ready := get(t, everybody, "GET", "/readyz", "")
+	require.Equal(t, 503, ready.Code)
+	require.JSONEq(t, `{"ready":false}`, ready.Body.String())
+	require.Equal(t, 200, get(t, everybody, "GET", "/healthz", "").Code)
+
+	require.Equal(t, "figures", get(t, operators, "GET", "/metrics", "").Body.String())
+	require.Contains(t, get(t, operators, "GET", "/readyz", "").Body.String(), "draining")
+	require.Equal(t, 200, get(t, operators, "GET", "/healthz", "").Code)
+	require.Equal(t, 401, get(t, operators, "POST", "/admin/projections/main/rebuild", "").Code)
+	require.Equal(t, 200, get(t, operators, "POST", "/admin/projections/main/rebuild", "secret").Code)
+	require.Equal(t, 404, get(t, operators, "GET", "/v1/Conversations", "").Code)
+}

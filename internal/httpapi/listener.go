@@ -36,6 +36,10 @@ type conn struct{ net.Conn }
 // handlers have other headers first.
 var refusalHead = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n")
 
+// unexpected is how an answer to an Expect begins that net/http does not know. No handler
+// sends one, and it has no body.
+var unexpected = []byte("HTTP/1.1 417 Expectation Failed\r\n")
+
 // Write sends an answer of net/http's own in our words and anything else as it is.
 func (c *conn) Write(p []byte) (int, error) {
 	if ours, ok := translated(p); ok {
@@ -62,6 +66,9 @@ func (c *conn) CloseWrite() error {
 func translated(p []byte) (ours []byte, ok bool) {
 	const protocol, digits = "HTTP/1.1 ", 3
 	line, text, found := bytes.Cut(p, refusalHead)
+	if bytes.HasPrefix(p, unexpected) {
+		line, text, found = bytes.TrimSuffix(unexpected, []byte("\r\n")), bytes.TrimSuffix(unexpected[len(protocol):], []byte("\r\n")), true
+	}
 	if !found || !bytes.HasPrefix(line, []byte(protocol)) || bytes.ContainsAny(line, "\r\n") || len(line) < len(protocol)+digits {
 		return nil, false
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"zombiezen.com/go/sqlite"
 )
@@ -15,16 +16,25 @@ const (
 	checkpointEvery = 4 << 20
 	// wrapFrames is the length of the write-ahead log, in pages, at which the
 	// writer is asked to help starting it again from the beginning.
-	wrapFrames = 32 << 20 / pageSize
-	// truncateFrames is the length at which readers are made to wait for that.
+	wrapFrames = 16 << 20 / pageSize
+	// waitFrames is the length at which the writer helps however much there is to do:
+	// commits that are faster than the checkpoints beside them wait for one.
+	waitFrames = 24 << 20 / pageSize
+	// truncateFrames is the length at which readers are waited for as long as it takes.
 	truncateFrames = 512 << 20 / pageSize
 	pageSize       = 4096
+
+	// wrapPatience is how long commits wait for the readers of the moment to end. New ones
+	// do not count: they need the write-ahead log no more.
+	wrapPatience = 500 * time.Millisecond
 )
 
 // checkpointer moves pages from the write-ahead log into the file, beside the
 // commits. A checkpoint beside commits never catches up with the last one, so
 // when the log has become long the writer does the last few pages itself,
-// between two groups; then the log starts again from its beginning.
+// between two groups, and waits for a moment for those who still read the log; then it
+// starts again from its beginning. Without that wait readers that follow each other would
+// have it grow for ever.
 //
 // A checkpoint begins only when a group was committed since the last one ended,
 // hence never on a write-ahead log that is completely in the file. SQLite before
@@ -34,6 +44,7 @@ type checkpointer struct {
 	logger *slog.Logger
 	nudges chan struct{} // closed by stop
 	length atomic.Int64  // pages in the write-ahead log, when it is too long
+	worn   atomic.Int64  // pages that it must have for another attempt after one in vain
 
 	// begun and committed count groups. The writer raises begun before a
 	// COMMIT and committed after it.
@@ -58,7 +69,7 @@ func (c *checkpointer) run() {
 		c.mu.Lock()
 		length, left := c.advance(c.conn, "PASSIVE")
 		c.mu.Unlock()
-		if length >= wrapFrames && left < wrapFrames/4 {
+		if worn := c.worn.Load(); length >= max(wrapFrames, worn) && left < wrapFrames/4 || length >= max(waitFrames, worn) {
 			c.length.Store(length)
 		}
 	}
@@ -86,11 +97,16 @@ func (c *checkpointer) wrap(conn *sqlite.Conn) {
 		return
 	}
 	defer c.mu.Unlock()
-	mode := "PASSIVE"
 	if c.length.Swap(0) >= truncateFrames {
-		mode = "TRUNCATE"
+		c.advance(conn, "TRUNCATE")
+		return
 	}
-	c.advance(conn, mode)
+	conn.SetBusyTimeout(wrapPatience)
+	defer conn.SetBusyTimeout(busyPatience)
+	c.worn.Store(0)
+	if length, left := c.advance(conn, "RESTART"); left > 0 {
+		c.worn.Store(length * 3 / 2) // somebody reads for long: commits wait for him less and less often
+	}
 }
 
 // advance makes a checkpoint if there is something new, and returns as
@@ -110,7 +126,7 @@ func (c *checkpointer) advance(conn *sqlite.Conn, mode string) (length, left int
 }
 
 // checkpoint returns the pages in the write-ahead log and how many of them are
-// not in the file yet.
+// not in the file yet; at least one when others were in the way of what the mode is for.
 func checkpoint(conn *sqlite.Conn, mode string) (length, left int64, err error) {
 	stmt, err := conn.Prepare("PRAGMA wal_checkpoint(" + mode + ")")
 	if err != nil {
@@ -118,7 +134,7 @@ func checkpoint(conn *sqlite.Conn, mode string) (length, left int64, err error) 
 	}
 	if _, err = stmt.Step(); err == nil {
 		length = stmt.ColumnInt64(1)
-		left = length - stmt.ColumnInt64(2)
+		left = max(length-stmt.ColumnInt64(2), stmt.ColumnInt64(0))
 	}
 	return length, left, errors.Join(err, stmt.Reset())
 }

@@ -13,6 +13,9 @@ import (
 	"github.com/parley-engine/parley/store"
 )
 
+// busyPatience is how long to wait for somebody with a SQLite shell.
+const busyPatience = 10 * time.Second
+
 // openWriting opens a connection that may write. wal_autocheckpoint is off: the
 // checkpointer does that beside the commits.
 func openWriting(path string) (*sqlite.Conn, error) {
@@ -20,7 +23,7 @@ func openWriting(path string) (*sqlite.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.SetBusyTimeout(10 * time.Second) // somebody with a SQLite shell
+	c.SetBusyTimeout(busyPatience)
 	return configured(c, "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA wal_autocheckpoint = 0",
 		"PRAGMA cache_size = -32768", "PRAGMA temp_store = MEMORY")
 }
@@ -35,7 +38,7 @@ func openReading(path string) (*sqlite.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.SetBusyTimeout(10 * time.Second)
+	c.SetBusyTimeout(busyPatience)
 	return configured(c, "PRAGMA query_only = ON", fmt.Sprint("PRAGMA mmap_size = ", mapBytes),
 		"PRAGMA cache_size = -8192", "PRAGMA temp_store = MEMORY")
 }

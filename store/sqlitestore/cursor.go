@@ -18,6 +18,33 @@ type cursor struct {
 	direction store.Direction
 	head      uint64 // events behind this position do not exist for this read
 	tail      run    // the index is asked only for what is before
+	chunk     int    // how many places were read at a time last
+
+	// newest returns, for a read backwards, at most n events in memory that end with a
+	// revision; none when the index has it. Nil: tail is all that is in memory.
+	newest func(upto store.Revision, n int) run
+	wanted int // of newest, the next time
+}
+
+// nextChunk is how many places are read next: most want the first few, and the others
+// many.
+func (c *cursor) nextChunk() int {
+	c.chunk = min(max(firstChunk, c.chunk*8), chunkEvents)
+	return c.chunk
+}
+
+// refill takes what is in memory before the tail that was read. The index is asked when
+// there is nothing: what memory has lost it has, for who looks later.
+func (c *cursor) refill() bool {
+	if c.newest == nil {
+		return false
+	}
+	c.wanted = max(firstChunk, 2*c.wanted)
+	r := c.newest(c.next, c.wanted)
+	if len(r.positions) > 0 {
+		c.tail = r
+	}
+	return len(r.positions) > 0
 }
 
 func newCursor(stream string, from store.Revision, direction store.Direction, head uint64, tail run) *cursor {
@@ -66,13 +93,17 @@ func (c *cursor) forwards(conn *sqlite.Conn, limit int) ([]uint64, error) {
 
 func (c *cursor) backwards(conn *sqlite.Conn, limit int) ([]uint64, error) {
 	var list []uint64
-	if len(c.tail.positions) > 0 {
-		for c.next = min(c.next, c.tail.end()-1); c.next >= c.tail.first && len(list) < limit; c.next-- {
-			list = append(list, c.tail.positions[c.next-c.tail.first])
+	for more := true; more; more = c.refill() {
+		if len(c.tail.positions) > 0 {
+			for c.next = min(c.next, c.tail.end()-1); c.next >= c.tail.first && len(list) < limit; c.next-- {
+				if position := c.tail.positions[c.next-c.tail.first]; position <= c.head {
+					list = append(list, position)
+				}
+			}
 		}
-	}
-	if len(list) == limit || c.next < 0 {
-		return list, nil
+		if len(list) == limit || c.next < 0 {
+			return list, nil
+		}
 	}
 	err := c.scan(conn, rowsDownwards, func(r run) bool {
 		for c.next = min(c.next, r.end()-1); c.next >= r.first && len(list) < limit; c.next-- {

@@ -16,6 +16,7 @@ import (
 // A chunk is what is read with one loan of a connection: this many events or
 // bytes, or this many rows looked at when a filter drops most of them.
 const (
+	firstChunk  = 4 // events of a stream, of which many want the last one only
 	chunkEvents = 512
 	chunkBytes  = 1 << 20
 	chunkRows   = 16 << 10
@@ -201,11 +202,13 @@ func (s *Store) ReadStream(ctx context.Context, stream string, from store.Revisi
 	return func(yield func(events.Recorded, error) bool) {
 		// The head comes first: what is behind it is cut off the tail.
 		head := s.head.Load()
-		lowest := from
+		var place *cursor
 		if direction == store.Backwards {
-			lowest = 0
+			place = newCursor(stream, from, direction, head, run{})
+			place.newest = func(upto store.Revision, n int) run { return s.tails.newest(stream, upto, n) }
+		} else {
+			place = newCursor(stream, from, direction, head, s.tails.unindexed(stream, from))
 		}
-		place := newCursor(stream, from, direction, head, s.tails.unindexed(stream, lowest))
 		inChunks(ctx, s.pool, place.read)(yield)
 	}
 }
@@ -216,19 +219,22 @@ func (c *cursor) read(r *reader, into *chunk) (more bool, err error) {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, exec(r.Conn, "END")) }()
-	positions, err := c.positions(r.Conn, chunkEvents)
+	chunk := c.nextChunk()
+	positions, err := c.positions(r.Conn, chunk)
 	if err != nil {
 		return false, err
 	}
 	read, err := r.fetch(into, positions)
 	c.unread(len(positions) - read)
-	return read < len(positions) || len(positions) == chunkEvents, err
+	return read < len(positions) || len(positions) == chunk, err
 }
 
 // unread steps back over positions that were not used.
 func (c *cursor) unread(n int) {
 	if c.direction == store.Backwards {
-		c.next += store.Revision(n)
+		if c.next += store.Revision(n); n > 0 && c.newest != nil {
+			c.tail = run{} // they may be of one before it
+		}
 	} else {
 		c.next -= store.Revision(n)
 	}

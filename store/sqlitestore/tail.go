@@ -46,6 +46,14 @@ func (t *tail) add(stream string, revision store.Revision) {
 	t.streams[stream] = s
 }
 
+// until returns the span without what is behind a revision of it; it may be empty.
+func (t *tail) until(s span, last store.Revision) span {
+	for s.count > 0 && s.head() > last {
+		s.count, s.last = s.count-1, t.former[s.last]
+	}
+	return s
+}
+
 // positions returns where the events of a span are, in ascending order.
 func (t *tail) positions(s span) []uint64 {
 	list := make([]uint64, s.count)

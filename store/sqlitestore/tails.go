@@ -76,3 +76,23 @@ func (t *tails) unindexed(stream string, from store.Revision) run {
 	}
 	return r
 }
+
+// newest returns at most n events of a stream that are in memory and end with revision
+// upto, or with the stream's last one if that is before; none if that is not in memory.
+func (t *tails) newest(stream string, upto store.Revision, n int) run {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, part := range [...]*tail{t.active, t.frozen} {
+		if part == nil {
+			continue
+		}
+		s, ok := part.streams[stream]
+		if !ok || s.first > upto {
+			continue
+		}
+		s = part.until(s, upto)
+		s = s.since(max(s.first, s.head()-store.Revision(n)+1))
+		return run{first: s.first, positions: part.positions(s)}
+	}
+	return run{}
+}

@@ -36,6 +36,27 @@ func TestUnindexedLeavesOutOnlyWhatIsBefore(t *testing.T) {
 				}
 			}
 			require.Empty(t, ts.unindexed("nobody's", 0).positions)
+			requireNewest(t, ts, want)
 		})
+	}
+}
+
+// requireNewest asks for the newest events before each revision. They end with it where
+// they are in memory, whether others are of another part or not.
+func requireNewest(t *testing.T, ts *tails, want []uint64) {
+	t.Helper()
+	for n := 1; n < 25; n++ {
+		for upto := store.Revision(-1); upto < 30; upto++ {
+			r := ts.newest("mine", upto, n)
+			if upto < 5 {
+				require.Empty(t, r.positions)
+				continue
+			}
+			require.Equal(t, min(upto, 24)+1, r.end())
+			require.NotEmpty(t, r.positions)
+			require.LessOrEqual(t, len(r.positions), n)
+			require.Equal(t, want[r.first-5:r.end()-5], r.positions)
+		}
+		require.Empty(t, ts.newest("nobody's", 10, n).positions)
 	}
 }

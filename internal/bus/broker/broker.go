@@ -65,6 +65,7 @@ type Options struct {
 	MaxPending      int64         // bytes; default 16 MiB
 	MaxPendingTotal int64         // bytes; default 256 MiB
 	WriteDeadline   time.Duration // default 5 s
+	Patience        time.Duration // of Stop; default 25 s
 	Logger          *slog.Logger  // nil: discard
 }
 
@@ -78,6 +79,9 @@ type Server struct {
 	keeper  *keeper // nil: the server did not start; likewise guard
 	guard   *guard
 	failed  <-chan error
+
+	patience time.Duration
+	log      *slog.Logger
 }
 
 // Start opens or creates the store in dir and listens. It returns when clients
@@ -89,7 +93,7 @@ func Start(dir string, o *Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{unlock: unlock}
+	s := &Server{unlock: unlock, patience: opts.Patience, log: opts.Logger}
 	if err := s.start(dir, opts); err != nil {
 		s.Stop()
 		return nil, err
@@ -102,6 +106,9 @@ func (s *Server) start(dir string, o Options) (err error) {
 	if err := mend(dir, o.Logger); err != nil {
 		return err
 	}
+	if err := checkStore(dir); err != nil { // what could not be mended
+		return err
+	}
 	if o.Token != "" {
 		s.doorman = newDoorman(o.Token, o.Logger)
 		defer close(s.doorman.loaded)
@@ -111,7 +118,7 @@ func (s *Server) start(dir string, o Options) (err error) {
 	if s.nats, err = launch(dir, o, s.doorman, complaints); err != nil {
 		return err
 	}
-	s.keeper, s.guard = startKeeper(dir, s.nats, o.Logger), startGuard(s.nats, o)
+	s.keeper, s.guard = startKeeper(dir, s.nats, o.Logger, complaints.fail), startGuard(s.nats, o)
 	if s.doorman == nil {
 		return nil
 	}
@@ -133,21 +140,35 @@ func (s *Server) Admit(tokens []access.Token) (closed int, err error) {
 // URL is where clients connect: nats://127.0.0.1:4222.
 func (s *Server) URL() string { return s.nats.ClientURL() }
 
-// Stop closes all connections, writes what is buffered and releases the folder.
-// It may be called more than once. Callers drain their own work before.
+// Stop closes all connections, writes what is buffered and releases the folder. A server
+// that does not end within Options.Patience is left to the end of the process, and so is
+// the folder. It may be called more than once. Callers drain their own work before.
 func (s *Server) Stop() {
 	s.once.Do(func() {
-		defer s.unlock()
-		if s.keeper != nil {
-			s.guard.stop()
-			s.keeper.stop()
-			defer s.keeper.stopped()
-		}
-		if s.nats != nil {
-			s.nats.Shutdown()
-			s.nats.WaitForShutdown()
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			s.stop()
+		}()
+		select {
+		case <-stopped:
+		case <-time.After(s.patience):
+			s.log.Error("bus server does not stop; it is left to the end of the process", "waited", s.patience)
 		}
 	})
+}
+
+func (s *Server) stop() {
+	defer s.unlock()
+	if s.keeper != nil {
+		s.guard.stop()
+		s.keeper.stop()
+		defer s.keeper.stopped()
+	}
+	if s.nats != nil {
+		s.nats.Shutdown()
+		s.nats.WaitForShutdown()
+	}
 }
 
 func withDefaults(o *Options) Options {
@@ -164,6 +185,7 @@ func withDefaults(o *Options) Options {
 	opts.MaxPending = cmp.Or(opts.MaxPending, 16<<20)
 	opts.MaxPendingTotal = cmp.Or(opts.MaxPendingTotal, 256<<20)
 	opts.WriteDeadline = cmp.Or(opts.WriteDeadline, 5*time.Second)
+	opts.Patience = cmp.Or(opts.Patience, 25*time.Second)
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -19,8 +19,13 @@ func (c *complaints) watch(text string) {
 	if !strings.Contains(strings.ToLower(text), closes) {
 		return
 	}
+	c.fail(fmt.Errorf("the broker's disk failed; what it acknowledged is stored, nothing more is taken: %s", text))
+}
+
+// fail keeps the first reason to end the server.
+func (c *complaints) fail(reason error) {
 	select {
-	case c.broken <- fmt.Errorf("the broker's disk failed; what it acknowledged is stored, nothing more is taken: %s", text):
+	case c.broken <- reason:
 	default:
 	}
 }

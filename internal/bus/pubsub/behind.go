@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -12,9 +13,28 @@ import (
 // published next would have sequences that count as handled.
 var ErrBehind = errors.New("the stream lost its end")
 
-// Behind returns ErrBehind when the stream ends before what its consumer has seen. Both
-// are asked anew, the stream last.
+// behindPause is between two looks: of a cluster's members one may be a little behind.
+const behindPause = 500 * time.Millisecond
+
+// Behind returns ErrBehind when the stream ends before what its consumer has seen, and
+// still does after a while.
 func Behind(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer) error {
+	const looks = 4
+	for look := 1; ; look++ {
+		err := behind(ctx, stream, consumer)
+		if look == looks || !errors.Is(err, ErrBehind) {
+			return err
+		}
+		select {
+		case <-time.After(behindPause):
+		case <-ctx.Done():
+			return fmt.Errorf("look at stream: %w", ctx.Err())
+		}
+	}
+}
+
+// behind asks both anew, the stream last.
+func behind(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer) error {
 	reader, err := consumer.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("look at consumer: %w", err)

@@ -68,6 +68,7 @@ func TestAUsersConversationsComeByTheirLastActivity(t *testing.T) {
 	for _, wrong := range [][]string{{"order", "newest"}, {"Order", ""}, {"order", "last_activity "}, {"Order", "asc"}} {
 		got := w.call(http.MethodGet, path, form(wrong...))
 		require.Equal(t, []int{400, 20422}, []int{got.status, got.code()}, "%v", wrong)
+		require.Equal(t, wrong[0], got.body["details"].(map[string]any)["field"])
 	}
 	twice := w.call(http.MethodGet, path, form("order", "last_activity", "Order", "last_activity"))
 	require.Equal(t, []int{400, 20001}, []int{twice.status, twice.code()})

@@ -62,7 +62,7 @@ func form(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	}
 	if !isForm(r.Header.Get("Content-Type")) {
 		return nil, problem{status: http.StatusUnsupportedMediaType, code: 20001,
-			message: "Parameters are sent as application/x-www-form-urlencoded", details: details{Code: "unsupported_media_type"}}
+			message: "Parameters are sent as application/x-www-form-urlencoded, in UTF-8", details: details{Code: "unsupported_media_type"}}
 	}
 	body, err := readForm(w, r)
 	if err != nil {
@@ -94,8 +94,17 @@ func isForm(contentType string) bool {
 	if contentType == form {
 		return true
 	}
-	media, _, err := mime.ParseMediaType(contentType)
-	return err == nil && media == form
+	media, attributes, err := mime.ParseMediaType(contentType)
+	return err == nil && media == form && likeASCII(attributes["charset"])
+}
+
+// likeASCII reports whether names and signs of a form mean in a character set what they mean
+// in UTF-8; what else is in it is looked at as UTF-8. A form in UTF-16 would be one of other
+// names. Empty is UTF-8.
+func likeASCII(charset string) bool {
+	charset = strings.ToLower(charset)
+	return slices.Contains([]string{"", "utf-8", "utf8", "us-ascii"}, charset) ||
+		strings.HasPrefix(charset, "iso-8859-") || strings.HasPrefix(charset, "windows-125")
 }
 
 // readForm reads the body, into one piece when its length is known.
@@ -121,8 +130,9 @@ func decode(params []param, given url.Values) (values, error) {
 	v := make(values, len(given))
 	for _, p := range params {
 		texts, there := given[p.name]
+		key := p.name
 		if other, also := given[p.alias]; also && p.alias != "" {
-			texts, there = slices.Concat(texts, other), true
+			p.name, texts, there = p.alias, slices.Concat(texts, other), true // named as it was written
 		}
 		if !there {
 			if p.required && p.missing != 0 {
@@ -138,7 +148,7 @@ func decode(params []param, given url.Values) (values, error) {
 				return nil, err
 			}
 		}
-		v[p.name] = texts
+		v[key] = texts
 	}
 	return v, nil
 }
@@ -150,7 +160,7 @@ func (p param) check(t string) error {
 	if p.fits(t) {
 		return nil
 	}
-	if at, err := parseDate(t); p.kind == date && err == nil {
+	if at, _, err := parseDay(t); err == nil && (p.kind == date || p.kind == day) && domain.DateFault(at) != "" {
 		return invalidParameter(p.code, p.name, p.name+" "+domain.DateFault(at))
 	}
 	return invalidParameter(p.code, p.name, p.name+" must be "+p.shape())
@@ -170,8 +180,8 @@ func (p param) fits(t string) bool {
 		at, err := parseDate(t)
 		return err == nil && domain.DateFault(at) == ""
 	case day:
-		_, _, err := parseDay(t)
-		return err == nil
+		at, _, err := parseDay(t)
+		return err == nil && domain.DateFault(at) == ""
 	case sid:
 		return t == "" || domain.IsSID(p.prefix, t)
 	case choice, list:

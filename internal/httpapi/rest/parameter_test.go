@@ -227,6 +227,13 @@ func TestWhatIsWrongWithAParameterIsSaid(t *testing.T) {
 		require.Equal(t, row.field, got.body["details"].(map[string]any)["field"], "%.80v", row.given)
 		require.Contains(t, got.str("message"), row.says)
 	}
+	for _, of := range []string{"StartDate", "EndDate"} {
+		for _, at := range []string{"0001-01-01", "0001-01-01T00:00:00Z", "0000-01-01"} {
+			got := w.call(http.MethodGet, "/v1/Conversations", form(of, at))
+			require.Equal(t, []int{400, 20422}, []int{got.status, got.code()}, at)
+			require.Contains(t, got.str("message"), of+" is not between")
+		}
+	}
 	for _, asOf := range []string{"0", "0001-01-01T00:00:00Z"} {
 		got := w.call(http.MethodGet, "/v1/Conversations/"+talk+"/History", form("AsOf", asOf))
 		require.Equal(t, []int{400, 20422}, []int{got.status, got.code()}, asOf)

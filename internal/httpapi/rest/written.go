@@ -30,6 +30,9 @@ func (r route) paramOf(field string) string {
 	path := places.ReplaceAllString(field, "")
 	for path = strings.TrimPrefix(path, "conversation."); path != ""; {
 		for _, p := range r.params {
+			if p.alias != "" && p.alias == field {
+				return field // as it was written
+			}
 			if slices.Contains(p.fields(), path) {
 				return p.name
 			}

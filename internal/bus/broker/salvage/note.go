@@ -21,6 +21,8 @@ type Note struct {
 	Created time.Time         `json:"created"` // of the stream: another one of the name is not meant
 	Clean   bool              `json:"clean"`   // the broker has stopped, and its files are those of Files
 	Last    uint64            `json:"last"`    // sequence that was given; later ones may have been
+	At      int64             `json:"at"`      // when it was stored, Unix nanoseconds; 0: not known
+	Fell    bool              `json:"fell"`    // the stream lost its end while it was open
 	Readers map[string]reader `json:"readers"` // by the consumer's name; they may have read further
 	Files   map[string][]byte `json:"files"`   // small ones, by their path in the stream's folder
 }

@@ -13,6 +13,8 @@ import (
 type Progress struct {
 	Created time.Time
 	Last    uint64
+	At      time.Time        // when the last one was stored
+	Fell    bool             // sequences were given that had been given before
 	Readers map[string]Floor // by the consumer's name
 }
 
@@ -26,7 +28,7 @@ func Keep(dir string, p Progress) error {
 	if err != nil || path == "" {
 		return err
 	}
-	n := &Note{Created: p.Created, Last: p.Last, Readers: map[string]reader{}}
+	n := &Note{Created: p.Created, Last: p.Last, At: nanoseconds(p.At), Fell: p.Fell, Readers: map[string]reader{}}
 	for name, floor := range p.Readers {
 		n.Readers[name] = reader{FloorConsumer: floor.Consumer, FloorStream: floor.Stream}
 		n.Last = max(n.Last, floor.Stream) // it was looked at later
@@ -35,6 +37,13 @@ func Keep(dir string, p Progress) error {
 		return err
 	}
 	return n.write(dir)
+}
+
+func nanoseconds(at time.Time) int64 {
+	if at.IsZero() {
+		return 0
+	}
+	return at.UnixNano()
 }
 
 // KeepStopped notes how far a broker was that has stopped in an orderly way.
@@ -49,7 +58,7 @@ func KeepStopped(dir string) error {
 	if err != nil || !ok || !known {
 		return nil //nolint:nilerr // not so orderly: what was noted while it ran holds
 	}
-	n := &Note{Clean: true, Created: created, Last: i.last, Readers: map[string]reader{}}
+	n := &Note{Clean: true, Created: created, Last: i.last, At: i.lastTime, Fell: fellBefore(dir), Readers: map[string]reader{}}
 	s := &stream{path: path, name: Commands}
 	names, err := s.consumers()
 	if err != nil {
@@ -112,4 +121,10 @@ func createdAt(path string) (at time.Time, ok bool) {
 	var info struct{ Created time.Time }
 	err = json.Unmarshal(meta, &info)
 	return info.Created, err == nil
+}
+
+// fellBefore reports what the note says that is there: a stop does not make it good.
+func fellBefore(dir string) bool {
+	note, _, err := readNote(dir)
+	return err == nil && note != nil && note.Fell
 }

@@ -62,7 +62,7 @@ func (s *stream) readerOf(name string) error {
 		return err
 	}
 	missing := err != nil
-	if s.name == Commands && s.note != nil {
+	if s.name == Commands && s.note != nil && !s.unsure {
 		if noted, known := s.note.Readers[name]; known {
 			return s.asNoted(name, noted, content)
 		}

@@ -29,6 +29,7 @@ const (
 type record struct {
 	raw      []byte
 	sequence uint64 // without its bits
+	at       int64  // when it was stored, Unix nanoseconds
 	kind     recordKind
 	subject  []byte
 	header   []byte
@@ -105,6 +106,7 @@ func parse(b []byte, sum hash.Hash) (r record, ok bool) {
 func (r *record) classify(raw []byte, subjectSize int) {
 	sequence := binary.LittleEndian.Uint64(raw[4:])
 	r.raw, r.sequence, r.subject = raw, sequence&sequenceBits, raw[headSize:headSize+subjectSize]
+	r.at = int64(binary.LittleEndian.Uint64(raw[12:]))
 	switch {
 	case sequence&erased != 0 || sequence == 0:
 		r.kind = gone

@@ -14,14 +14,15 @@ import (
 const (
 	Commands = "PARLEY_COMMANDS"            // the stream whose messages must not be lost
 	Reader   = "parley-parley_commands_all" // its consumer
+	Dead     = "PARLEY_DEAD"                // that of the dead letters
 	Events   = "PARLEY_EVENTS"              // the stream that is published again from the log
 )
 
 const (
-	asideDir     = "damaged"         // files as they were found
-	againFile    = "publish-again"   // there: the stream of events is to be published again
-	reportFile   = "report.txt"      // in a folder of asideDir
-	asideStamp   = "20060102T150405" // names such a folder
+	asideDir     = "damaged"                    // files as they were found
+	againFile    = "publish-again"              // there: the stream of events is to be published again
+	reportFile   = "report.txt"                 // in a folder of asideDir
+	asideStamp   = "20060102T150405.000000000Z" // names such a folder
 	streamsBelow = "jetstream/*/streams/*"
 )
 
@@ -74,7 +75,7 @@ func Mend(dir string) (*Report, error) {
 type work struct {
 	dir, aside string
 	note       *Note // nil: none that can be believed
-	unsure     bool  // there was one, and it is damaged
+	unsure     bool  // what consumers have read cannot be said
 	report     *Report
 }
 
@@ -131,10 +132,13 @@ func (w *work) finish() error {
 			return err
 		}
 	}
-	if w.note == nil || !w.note.Clean {
+	if w.note == nil || !w.note.Clean && !w.note.Fell {
 		return nil
 	}
-	w.note.Clean = false
+	w.note.Clean, w.note.Fell = false, false
+	if w.unsure {
+		w.note.Readers = nil
+	}
 	return w.note.write(w.dir)
 }
 
@@ -174,6 +178,22 @@ func (w *work) drop(path string) error {
 func Reports(dir string) (n int, err error) {
 	list, err := filepath.Glob(filepath.Join(dir, asideDir, "*", reportFile))
 	return len(list), err
+}
+
+// Earlier are the sentences of earlier runs whose folders are there still, oldest first.
+func Earlier(dir string) (sentences []string, err error) {
+	list, err := filepath.Glob(filepath.Join(dir, asideDir, "*", reportFile))
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range list {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		sentences = append(sentences, strings.Split(strings.TrimSpace(string(text)), "\n")...)
+	}
+	return sentences, nil
 }
 
 // Again reports whether the stream of events is to be published again from its last event.

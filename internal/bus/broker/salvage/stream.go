@@ -39,6 +39,7 @@ type stream struct {
 	blocks     []*block
 	index      *index // nil: none that can be believed
 	damaged    bool   // a block was, so far
+	fell       bool   // sequences were given that had been given before
 }
 
 func (w *work) stream(path string) error {
@@ -52,6 +53,7 @@ func (w *work) stream(path string) error {
 	if err := s.read(); err != nil {
 		return err
 	}
+	s.fallen()
 	if err := s.readers(); err != nil {
 		return err
 	}
@@ -61,6 +63,16 @@ func (w *work) stream(path string) error {
 		w.found("%s: %d acknowledged commands that were not done are lost, sequences %s", s.name, Count(lost), spansText(lost))
 	}
 	return s.rewrite(lost)
+}
+
+// fallen has the commands read from the beginning when some have sequences that a consumer
+// had passed: the broker cut the stream off while it was open, and went on from there.
+func (s *stream) fallen() {
+	if s.name != Commands || s.note == nil || !s.fell && !s.note.Fell {
+		return
+	}
+	s.found("%s: it lost its end while it was open, and sequences were given again", s.name)
+	s.unsure = true
 }
 
 func spansText(spans []Span) string {
@@ -76,13 +88,26 @@ func spansText(spans []Span) string {
 }
 
 // read reads all blocks, and the index.
-func (s *stream) read() error {
-	entries, err := os.ReadDir(filepath.Join(s.path, "msgs"))
+func (s *stream) read() (err error) {
+	if s.blocks, err = blocksOf(s.path); err != nil {
+		return err
+	}
+	for i, b := range s.blocks {
+		if err := s.readBlock(b, i == len(s.blocks)-1); err != nil {
+			return err
+		}
+	}
+	return s.readIndex()
+}
+
+// blocksOf lists a stream's blocks in their order.
+func blocksOf(path string) (blocks []*block, err error) {
+	entries, err := os.ReadDir(filepath.Join(path, "msgs"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, e := range entries {
 		number, is := strings.CutSuffix(e.Name(), ".blk")
@@ -90,15 +115,10 @@ func (s *stream) read() error {
 		if !is || err != nil {
 			continue
 		}
-		s.blocks = append(s.blocks, &block{path: filepath.Join(s.path, "msgs", e.Name()), index: n})
+		blocks = append(blocks, &block{path: filepath.Join(path, "msgs", e.Name()), index: n})
 	}
-	slices.SortFunc(s.blocks, func(a, b *block) int { return cmp.Compare(a.index, b.index) })
-	for i, b := range s.blocks {
-		if err := s.readBlock(b, i == len(s.blocks)-1); err != nil {
-			return err
-		}
-	}
-	return s.readIndex()
+	slices.SortFunc(blocks, func(a, b *block) int { return cmp.Compare(a.index, b.index) })
+	return blocks, nil
 }
 
 func (s *stream) readBlock(b *block, last bool) error {
@@ -115,15 +135,19 @@ func (s *stream) readBlock(b *block, last bool) error {
 		bad = bad[:n-1] // the broker cuts it off
 	}
 	if len(bad) > 0 {
-		s.found("%s: %d places in %s are damaged, the first at byte %d", s.name, len(bad), filepath.Base(b.path), bad[0].from)
+		also := ""
+		if s.name == Dead {
+			also = "; dead letters that were there are lost"
+		}
+		s.found("%s: %d places in %s are damaged, the first at byte %d%s", s.name, len(bad), filepath.Base(b.path), bad[0].from, also)
 	}
-	b.note(s.name, whole, bad)
+	s.remember(b, whole, bad)
 	s.choose(b, whole, bad)
 	return nil
 }
 
-// note keeps what is needed of the records.
-func (b *block) note(stream string, whole []record, bad []damage) {
+// remember keeps what is needed of the records.
+func (s *stream) remember(b *block, whole []record, bad []damage) {
 	for _, d := range bad {
 		b.bad += d.to - d.from
 		b.damages++
@@ -131,11 +155,14 @@ func (b *block) note(stream string, whole []record, bad []damage) {
 	for i := range whole {
 		r := &whole[i]
 		b.last = max(b.last, r.sequence)
-		if stream != Commands {
+		if s.name != Commands {
 			continue
 		}
 		r.mendSubject()
 		b.places = append(b.places, place{r.sequence, r.kind != message})
+		if n := s.note; n != nil && n.At > 0 && r.kind == message && r.sequence <= n.Last && r.at > n.At {
+			s.fell = true
+		}
 	}
 }
 
