@@ -11,6 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
+
+	"github.com/parley-engine/parley/internal/bus/broker"
 )
 
 // madeToken is what the tool shows of a token.
@@ -190,4 +192,23 @@ func TestARevokedBusTokenIsOutAtOnce(t *testing.T) {
 	require.NoError(t, err)
 	_, err = js.Consumer(t.Context(), reads.Stream, reads.Consumer)
 	require.ErrorIs(t, err, jetstream.ErrConsumerNotFound)
+}
+
+// Parley cannot keep anybody out of a broker that is not its own, and says so.
+func TestBusTokensAreNotMadeForAnotherBroker(t *testing.T) {
+	t.Parallel()
+	others, err := broker.Start(t.TempDir(), &broker.Options{Token: "secret"})
+	require.NoError(t, err)
+	t.Cleanup(others.Stop)
+	token := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(token, []byte("secret\n"), 0o600))
+	dir := t.TempDir()
+	serving(t, dir, "--log-level", "error", "--broker", others.URL(), "--broker-token-file", token)
+	_, errOut, code := parley(t, "bus", "token", "create", "--data", dir, "--role", "commands")
+	require.Equal(t, exitFailure, code)
+	require.Contains(t, errOut, "Parley cannot keep its clients to a role; parley bus token config prints what that broker needs")
+	require.NoFileExists(t, filepath.Join(dir, "secrets", "bus-tokens.json"))
+	out, errOut, code := parley(t, "bus", "token", "config", "--data", dir, "--role", "commands")
+	require.Zero(t, code, errOut)
+	require.Contains(t, out, "users: [ {")
 }

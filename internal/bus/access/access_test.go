@@ -90,23 +90,30 @@ func TestAWishThatMakesNoSenseIsRefused(t *testing.T) {
 
 func TestThereIsALimitOfTokens(t *testing.T) {
 	f := file(t)
-	var last access.Token
-	for range access.MaxTokens {
-		var err error
-		last, _, err = f.Create(wish(access.Commands), "ann", now)
+	all := make([]access.Token, 0, access.MaxTokens+256)
+	for range cap(all) - 1 {
+		made, _, err := access.New(wish(access.Commands), "ann", now)
 		require.NoError(t, err)
+		if len(all) < 256 { // revoked ones are remembered
+			made.Revoked = now
+		}
+		all = append(all, made)
 	}
-	_, _, err := f.Create(wish(access.Commands), "ann", now)
+	data, err := json.Marshal(map[string]any{"format": 1, "tokens": all})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(string(f), data, 0o600))
+	last, _, err := f.Create(wish(access.Commands), "ann", now)
+	require.NoError(t, err)
+	_, _, err = f.Create(wish(access.Commands), "ann", now)
 	require.ErrorIs(t, err, access.ErrFull)
-	for range 300 { // revoked ones are forgotten at some time
-		_, err = f.Revoke(last.ID, "ann", now)
-		require.NoError(t, err)
-		last, _, err = f.Create(wish(access.Commands), "ann", now)
-		require.NoError(t, err)
-	}
+	_, err = f.Revoke(last.ID, "ann", now)
+	require.NoError(t, err)
+	_, _, err = f.Create(wish(access.Commands), "ann", now)
+	require.NoError(t, err)
 	tokens, err := f.Tokens()
 	require.NoError(t, err)
-	require.Len(t, tokens, access.MaxTokens+256)
+	require.Len(t, tokens, cap(all))
+	require.Equal(t, all[1].ID, tokens[0].ID, "the oldest revoked one is forgotten")
 }
 
 // A file that somebody changed may not become a subject with a wildcard, nor more than

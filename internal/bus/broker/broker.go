@@ -337,9 +337,10 @@ func serverOptions(dir, host string, port int, o Options) *server.Options {
 // complaints passes the server's warnings to slog and keeps the first fatal one, and the
 // first that says that a stream is closed.
 type complaints struct {
-	log    *slog.Logger
-	fatal  chan string
-	broken chan error
+	log      *slog.Logger
+	fatal    chan string
+	broken   chan error
+	refusals refusals
 }
 
 func (c *complaints) Noticef(string, ...any) {}
@@ -348,13 +349,19 @@ func (c *complaints) Tracef(string, ...any)  {}
 
 func (c *complaints) Warnf(format string, v ...any) {
 	text := fmt.Sprintf(format, v...)
-	if !strings.Contains(text, "Plaintext passwords") {
+	if ofClient(text) {
+		c.refused(text)
+	} else if !strings.Contains(text, "Plaintext passwords") {
 		c.log.Warn("bus server warns", "detail", text)
 	}
 }
 
 func (c *complaints) Errorf(format string, v ...any) {
 	text := fmt.Sprintf(format, v...)
+	if ofClient(text) {
+		c.refused(text)
+		return
+	}
 	c.log.Error("bus server reports an error", "detail", text)
 	c.watch(text)
 }

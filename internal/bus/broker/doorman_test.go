@@ -30,7 +30,12 @@ func client(t *testing.T, server *broker.Server, secret string) (*nats.Conn, cha
 	t.Helper()
 	refused := make(chan error, 64)
 	nc, err := nats.Connect(server.URL(), nats.Token(secret), nats.NoReconnect(),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err }))
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			select {
+			case refused <- err:
+			default: // enough
+			}
+		}))
 	require.NoError(t, err)
 	t.Cleanup(nc.Close)
 	return nc, refused
