@@ -105,7 +105,7 @@ func (c *crash) failSync(n int) bool {
 		c.t.Log("NOT RUN: failing syncs need strace: ", err)
 		return false
 	}
-	targets := []string{"log.db-wal", "bus/jetstream/*/streams/PARLEY_COMMANDS/msgs/*.blk", "bus/jetstream/*/streams/KV_PARLEY_CHECKPOINTS/msgs/*.blk", "log.db"}
+	targets := []string{"log.db-wal", "bus/jetstream/*/streams/PARLEY_COMMANDS/msgs/*.blk", "log.db"}
 	glob := targets[n/syncEvery%len(targets)]
 	args := []string{"-f", "-q", "-p", strconv.Itoa(c.program.running.Process.Pid), "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO:when=1"}
 	paths, err := filepath.Glob(filepath.Join(c.program.data, filepath.FromSlash(glob)))

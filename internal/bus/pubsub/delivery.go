@@ -55,12 +55,13 @@ func (d *Delivery) copyHeader(to message.Metadata) {
 }
 
 // uuid is the producer's message id; a producer that set none gets one that is
-// the same at every delivery. A call without one stays without.
+// the same at every delivery, and that of no message of another stream of the name, which
+// counts from 1 again. A call without one stays without.
 func (d *Delivery) uuid() string {
 	if id := d.Header.Get(nats.MsgIdHdr); id != "" || d.Sequence == 0 {
 		return id
 	}
-	return d.Subject + "/" + strconv.FormatUint(d.Sequence, 10)
+	return d.Subject + "/" + strconv.FormatUint(d.Sequence, 10) + "@" + strconv.FormatInt(d.Time.UnixNano(), 10)
 }
 
 // reserved reports headers that mean something to the server. They are not
