@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -105,7 +106,7 @@ func (v *server) checks() []httpapi.Check {
 	return []httpapi.Check{
 		{Name: "running", Problem: problem(isClosed(v.stopping), "stopping")},
 		{Name: "log", Problem: v.writes.accepts()},
-		{Name: "bus", Problem: problem(!isClosed(v.bus.Ready()), "the doors are not open yet")},
+		{Name: "bus", Problem: cmp.Or(problem(!isClosed(v.bus.Ready()), "the doors are not open yet"), v.bus.Problem())},
 		{Name: "broker", Problem: problem(v.conn.Status() != nats.CONNECTED, "not connected")},
 		{Name: "timers", Problem: problem(!isClosed(v.loaded), "the due index is loading")},
 		{Name: "projection", Problem: problem(status.Error != "", "stopped: "+status.Error)},

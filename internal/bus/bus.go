@@ -90,6 +90,10 @@ type Bus struct {
 	letters *DeadLetters // set by prepare
 	names   naming       // set by prepare
 
+	streamsMu sync.Mutex
+	streams   map[string]made // by name
+	replacing sync.Mutex      // held while a stream is deleted and made anew by this process
+
 	ready    chan struct{} // closed: both doors are open
 	stopping chan struct{} // closed: Drain was called, or Run's context ended
 	stop     sync.Once
@@ -106,7 +110,7 @@ func New(nc *nats.Conn, execute Execute, o *Options) (*Bus, error) {
 	}
 	b := &Bus{
 		nc: nc, js: js, execute: execute, opts: opts, log: opts.Logger,
-		lanes: pubsub.NewLanes(), parked: &parking{lanes: make(map[string][]place)},
+		lanes: pubsub.NewLanes(), parked: &parking{lanes: make(map[string][]place)}, streams: make(map[string]made),
 		ready: make(chan struct{}), stopping: make(chan struct{}), stopped: make(chan struct{}), failed: make(chan error, 1),
 	}
 	b.metrics, err = newMetrics(opts.Registerer, b.lanes, b.parked)
@@ -192,7 +196,7 @@ func (b *Bus) Drain(ctx context.Context) error {
 func (b *Bus) beginStop() { b.stop.Do(func() { close(b.stopping) }) }
 
 // sweepEvery is how often handled commands are purged from the stream.
-const sweepEvery = 30 * time.Second
+const sweepEvery = 10 * time.Second
 
 func (b *Bus) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
@@ -278,7 +282,9 @@ func (b *Bus) prepare(ctx context.Context) error {
 	if b.letters, err = OpenDeadLetters(ctx, b.nc); err != nil {
 		return err
 	}
-	if _, b.names, err = b.commandsStream(ctx); err != nil {
+	dead := deadConfig()
+	b.provisioned(b.letters.stream, &dead, b.letters.fixed)
+	if _, b.names, err = b.commandsStream(ctx); err != nil && !errors.Is(err, errFixed) {
 		return err
 	}
 	return b.parked.load(ctx, b.letters)

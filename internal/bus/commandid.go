@@ -23,6 +23,10 @@ const metaDated = "parley-ids-dated-since"
 // naming is how commands that came without an id are named.
 type naming struct{ datedSince time.Time }
 
+func (n naming) metadata() map[string]string {
+	return map[string]string{metaDated: n.datedSince.Format(time.RFC3339Nano)}
+}
+
 // id gives a stored command the same id at every delivery, on every node: the name of
 // its sequence and of the instant at which the stream stored it. A sequence alone would
 // be used again by a stream that was made anew. A call is not delivered again, so any
@@ -72,7 +76,7 @@ func provisionCommands(ctx context.Context, js jetstream.JetStream, letters *Dea
 			return nil, names, fmt.Errorf("stream %s: metadata %s: %w", c.Name, metaDated, err)
 		}
 	}
-	c.Metadata = map[string]string{metaDated: names.datedSince.Format(time.RFC3339Nano)}
+	c.Metadata = names.metadata()
 	stream, err := provision(ctx, js, c)
 	return stream, names, err
 }

@@ -26,6 +26,7 @@ type DeadLetters struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
 	stream jetstream.Stream
+	fixed  error // what is wrong with the stream's settings; its letters can be read all the same
 }
 
 // OpenDeadLetters makes the stream if it is missing. The connection stays the
@@ -36,10 +37,10 @@ func OpenDeadLetters(ctx context.Context, nc *nats.Conn) (*DeadLetters, error) {
 		return nil, fmt.Errorf("open dead letters: %w", err)
 	}
 	stream, err := provision(ctx, js, deadConfig())
-	if err != nil {
+	if err != nil && !errors.Is(err, errFixed) {
 		return nil, err
 	}
-	return &DeadLetters{nc: nc, js: js, stream: stream}, nil
+	return &DeadLetters{nc: nc, js: js, stream: stream, fixed: err}, nil
 }
 
 // Depth is how many letters there are, and when the oldest was written; zero without any.

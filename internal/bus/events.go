@@ -144,6 +144,9 @@ func (p *EventPublisher) follow(ctx context.Context) error {
 // publish goes on from the last mark until something fails.
 func (p *EventPublisher) publish(ctx context.Context) error {
 	stream, err := provision(ctx, p.js, eventsConfig(p.opts.Limits))
+	if errors.Is(err, errFixed) { // everything in it is in the log
+		return errors.Join(fmt.Errorf("%w; it is made anew: %w", errEventsGone, err), p.js.DeleteStream(ctx, StreamEvents))
+	}
 	if err != nil {
 		return err
 	}

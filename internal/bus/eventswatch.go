@@ -10,7 +10,7 @@ import (
 )
 
 // errEventsGone ends an attempt to publish; the next one makes the stream anew.
-var errEventsGone = errors.New("the event stream was deleted or cut by somebody else")
+var errEventsGone = errors.New("the event stream was deleted, cut or changed by somebody else")
 
 // watched runs publish and looks after the stream meanwhile, so that one that somebody
 // deletes is made anew before there is another event to publish.
@@ -48,6 +48,9 @@ func (p *EventPublisher) lookAfterStream(ctx context.Context, before *jetstream.
 			return
 		case err != nil:
 			continue // the broker is away for now, as publishing finds out
+		case len(drifted(&now.Config, &before.Config)) > 0:
+			gone(fmt.Errorf("%w: settings %v", errEventsGone, drifted(&now.Config, &before.Config)))
+			return
 		case mark != nil && now.State.LastSeq < mark.Sequence:
 			gone(fmt.Errorf("%w: it ends at %d, and %d was published", errEventsGone, now.State.LastSeq, mark.Sequence))
 			return

@@ -43,10 +43,10 @@ func newMetrics(r prometheus.Registerer, lanes *pubsub.Lanes, parked *parking) (
 			Name: "parley_bus_dead_letters_total", Help: "Commands that became dead letters, by code.",
 		}, []string{"code"}),
 		losses: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "parley_bus_deleted_total", Help: "What somebody else deleted on the broker, by what: consumer and stream are made anew, messages were commands that nobody had handled.",
+			Name: "parley_bus_deleted_total", Help: "What somebody else deleted on the broker, by what: consumer and stream are made anew, messages were commands that nobody had handled; settings of a stream were changed, and are changed back.",
 		}, []string{"what"}),
 	}
-	for _, what := range []pubsub.Loss{pubsub.LostConsumer, pubsub.LostStream, pubsub.LostMessages} {
+	for _, what := range []pubsub.Loss{pubsub.LostConsumer, pubsub.LostStream, pubsub.LostMessages, pubsub.LostSettings} {
 		m.losses.WithLabelValues(string(what))
 	}
 	m.ok, m.took = map[string]prometheus.Counter{}, map[string]prometheus.Observer{}

@@ -18,7 +18,10 @@ func (b *Bus) commandsStream(ctx context.Context) (jetstream.Stream, naming, err
 	if b.opts.Share != nil {
 		commands.SubjectTransform = b.partitions().Transform(SubjectSend)
 	}
-	return provisionCommands(ctx, b.js, b.letters, commands)
+	stream, names, err := provisionCommands(ctx, b.js, b.letters, commands)
+	commands.Metadata = names.metadata()
+	b.provisioned(stream, &commands, err)
+	return stream, names, err
 }
 
 // deletionTakes is how long a server may need to clear a deleted stream's files away. It
@@ -50,13 +53,15 @@ func (b *Bus) remake(ctx context.Context, name string, make func(context.Context
 func (b *Bus) renew(ctx context.Context, _ string) error {
 	ctx, cancel := context.WithTimeout(ctx, b.opts.provisionTimeout)
 	defer cancel()
-	_, err := b.js.Stream(ctx, StreamCommands)
+	b.replacing.Lock()
+	defer b.replacing.Unlock()
+	stream, err := b.js.Stream(ctx, StreamCommands)
 	lost := pubsub.LostConsumer
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		lost, err = pubsub.LostStream, b.remake(ctx, StreamCommands, func(ctx context.Context) (jetstream.Stream, error) {
-			stream, _, err := b.commandsStream(ctx) // how its commands are named does not change
-			return stream, err
-		})
+	if was := b.streamMade(StreamCommands); err == nil && !stream.CachedInfo().Created.Equal(was.created) {
+		lost, was.created = pubsub.LostStream, stream.CachedInfo().Created
+		b.noteMade(was)
+	} else if errors.Is(err, jetstream.ErrStreamNotFound) {
+		lost, err = pubsub.LostStream, b.remake(ctx, StreamCommands, func(ctx context.Context) (jetstream.Stream, error) { return b.makeStream(ctx, StreamCommands) })
 	}
 	if err != nil {
 		return err
@@ -85,7 +90,7 @@ func (b *Bus) keepLetters(ctx context.Context) error {
 		return err
 	}
 	parked := b.parked.forget() // before there can be letters with the same sequences
-	if err := b.remake(ctx, StreamDead, func(ctx context.Context) (jetstream.Stream, error) { return provision(ctx, b.js, deadConfig()) }); err != nil {
+	if err := b.remake(ctx, StreamDead, func(ctx context.Context) (jetstream.Stream, error) { return b.makeStream(ctx, StreamDead) }); err != nil {
 		return err
 	}
 	b.metrics.lost(pubsub.LostStream, 1)
@@ -109,6 +114,12 @@ func (b *Bus) lastSweep(ctx context.Context) {
 func (b *Bus) tidy(ctx context.Context) error {
 	if err := b.keepLetters(ctx); err != nil {
 		return fmt.Errorf("look at %s: %w", StreamDead, err)
+	}
+	if err := b.keepSettings(ctx); err != nil {
+		return err
+	}
+	if b.streamMade(StreamCommands).fixed != nil {
+		return nil // nothing can be purged
 	}
 	return b.forgetHandled(ctx)
 }

@@ -2,8 +2,6 @@ package bus
 
 import (
 	"cmp"
-	"context"
-	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -68,13 +66,4 @@ func eventsConfig(l EventLimits) jetstream.StreamConfig {
 		MaxAge: cmp.Or(l.MaxAge, 7*24*time.Hour), MaxBytes: cmp.Or(l.MaxBytes, -1),
 		PersistMode: jetstream.AsyncPersistMode,
 	}
-}
-
-// provision creates the stream, or brings it up to date with the settings.
-func provision(ctx context.Context, js jetstream.JetStream, c jetstream.StreamConfig) (jetstream.Stream, error) {
-	stream, err := js.CreateOrUpdateStream(ctx, c)
-	if err != nil {
-		return nil, fmt.Errorf("create stream %s: %w", c.Name, err)
-	}
-	return stream, nil
 }

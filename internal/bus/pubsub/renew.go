@@ -24,6 +24,7 @@ const (
 	LostConsumer Loss = "consumer" // is made anew; nothing is lost by it
 	LostStream   Loss = "stream"   // is made anew; what was in it and not handled is lost
 	LostMessages Loss = "messages" // that nobody had handled
+	LostSettings Loss = "settings" // of a stream: they are changed back, or it is made anew
 )
 
 // memory is what a subscription knew of its stream when it lost its consumer.
