@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -27,7 +28,8 @@ func (f folder) tighten(logger *slog.Logger) error {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return filepath.WalkDir(string(f), func(path string, d fs.DirEntry, err error) error {
+	var found tightening
+	err := filepath.WalkDir(string(f), func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // the server that runs has removed it
 		}
@@ -37,11 +39,29 @@ func (f folder) tighten(logger *slog.Logger) error {
 		if filepath.Dir(path) == filepath.Clean(string(f)) && !isOurs(d.Name()) {
 			return skip(d)
 		}
-		if err := tightenOne(path, d, logger); err != nil || path != f.media() {
+		if err := found.one(path, d); err != nil || path != f.media() {
 			return err
 		}
 		return fs.SkipDir
 	})
+	found.tell(logger, string(f))
+	return err
+}
+
+// tightening counts what others could see, for one line in the log of each kind.
+type tightening struct {
+	closed int    // files and folders that they no longer see
+	open   int    // that are somebody else's
+	first  string // of those
+}
+
+func (n *tightening) tell(logger *slog.Logger, folder string) {
+	if n.closed > 0 {
+		logger.Info("others may no longer see what is in the data folder", "folder", folder, "files_and_folders", n.closed)
+	}
+	if n.open > 0 {
+		logger.Warn("others may see what is in the data folder, and it is not ours to change", "folder", folder, "files_and_folders", n.open, "first", n.first)
+	}
 }
 
 func isOurs(name string) bool {
@@ -59,7 +79,8 @@ func skip(d fs.DirEntry) error {
 	return nil
 }
 
-func tightenOne(path string, d fs.DirEntry, logger *slog.Logger) error {
+// one takes a file or folder from everybody but its owner.
+func (n *tightening) one(path string, d fs.DirEntry) error {
 	if !d.IsDir() && !d.Type().IsRegular() {
 		return nil
 	}
@@ -73,9 +94,10 @@ func tightenOne(path string, d fs.DirEntry, logger *slog.Logger) error {
 	err = os.Chmod(path, info.Mode()&^0o077)
 	switch {
 	case err == nil:
-		logger.Info("others may no longer see it", "path", path, "mode", info.Mode().Perm().String())
+		n.closed++
 	case errors.Is(err, fs.ErrPermission):
-		logger.Warn("others may see it, and it is not ours to change", "path", path, "mode", info.Mode().Perm().String())
+		n.first = cmp.Or(n.first, path)
+		n.open++
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}

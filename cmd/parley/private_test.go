@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -71,8 +72,12 @@ func TestEverythingInTheDataFolderIsForItsOwnerOnly(t *testing.T) {
 	unmasked(t, "account", "create", "--data", data)
 	requirePrivate(t, data)
 	require.NoError(t, os.Chmod(data, 0o777))
-	servingUnmasked(t, data).stop(t)
+	require.NoError(t, os.Chmod(filepath.Join(data, "log.db"), 0o644))
+	again := servingUnmasked(t, data)
+	again.stop(t)
 	requirePrivate(t, data)
+	require.Equal(t, 1, strings.Count(again.errOut.String(), "others may no longer see"), again.errOut.String())
+	require.Contains(t, again.errOut.String(), `"files_and_folders":2`)
 }
 
 // servingUnmasked is serving with a umask that takes nothing from anybody.

@@ -213,6 +213,9 @@ func (a *aggregates[S]) transact(ctx context.Context, r *request, id string, d d
 			if mayNot(err) {
 				return nil, err // and does not learn the revision either
 			}
+			if r.rehearsal {
+				return nil, errPermitted
+			}
 			if err := r.expects(at.Revision); err != nil {
 				return nil, err
 			}

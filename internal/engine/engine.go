@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/parley-engine/parley/domain"
 	"github.com/parley-engine/parley/domain/account"
 	"github.com/parley-engine/parley/domain/address"
 	"github.com/parley-engine/parley/domain/apikey"
@@ -177,7 +178,7 @@ func (e *Engine) Heard(recorded events.Recorded) {
 // that, and after any retryable failure, the same command id finds out.
 func (e *Engine) Execute(ctx context.Context, c Command) (Outcome, error) {
 	begun := e.options.Now()
-	outcome, err := e.admit(ctx, c)
+	outcome, err := e.admit(ctx, c, false)
 	result := "ok"
 	failure := AsFailure(err)
 	if failure != nil {
@@ -192,6 +193,22 @@ func (e *Engine) Execute(ctx context.Context, c Command) (Outcome, error) {
 	return outcome, nil
 }
 
+// Permits reports whether who asks for a command may do so, without doing anything: nil,
+// or the *Failure that Execute would refuse the user with. It is for those who ask others
+// about a command before it is done. What else may be wrong with it Execute says; a
+// retryable or internal failure here means that the permission is not known.
+func (e *Engine) Permits(ctx context.Context, c Command) error {
+	_, err := e.admit(ctx, c, true)
+	failure := AsFailure(err)
+	if failure == nil || failure.Kind != string(domain.PermissionDenied) && failure.Kind != KindInternal && !failure.Retryable {
+		return nil
+	}
+	return failure
+}
+
+// errPermitted ends the rehearsal of a command that its actor may ask for.
+var errPermitted = &Failure{Kind: string(domain.FailedPrecondition), Code: "rehearsed", Message: "The command was not to be done"}
+
 // known keeps foreign text out of metrics.
 func (e *Engine) known(commandType string) string {
 	if _, ok := e.operations[commandType]; !ok {
@@ -200,8 +217,9 @@ func (e *Engine) known(commandType string) string {
 	return commandType
 }
 
-// admit checks what can be checked without looking at any aggregate.
-func (e *Engine) admit(ctx context.Context, c Command) (Outcome, error) {
+// admit checks what can be checked without looking at any aggregate, and runs the
+// command, or its rehearsal.
+func (e *Engine) admit(ctx context.Context, c Command, rehearsal bool) (Outcome, error) {
 	select {
 	case e.inFlight <- struct{}{}:
 		defer func() { <-e.inFlight }()
@@ -231,13 +249,13 @@ func (e *Engine) admit(ctx context.Context, c Command) (Outcome, error) {
 	if c.Actor.Kind == "" {
 		c.Actor.Kind = events.ActorAPI
 	}
-	return e.do(ctx, op, &request{Command: c, node: e.options.Node, now: e.options.Now, at: e.options.Now().UTC()})
+	return e.do(ctx, op, &request{Command: c, node: e.options.Node, now: e.options.Now, at: e.options.Now().UTC(), rehearsal: rehearsal})
 }
 
 // do runs an admitted command and tells who listens where it wrote.
 func (e *Engine) do(ctx context.Context, op operation, r *request) (Outcome, error) {
 	outcome, err := op.run(ctx, e, r)
-	if err == nil && e.options.Wrote != nil {
+	if err == nil && !r.rehearsal && e.options.Wrote != nil {
 		e.options.Wrote(Written{Account: r.Account, Service: r.Service, Aggregate: outcome.Aggregate, Position: outcome.Position})
 	}
 	return outcome, err

@@ -28,6 +28,8 @@ type request struct {
 	at    time.Time // the instant of the decision; moves with every attempt
 	hash  string
 	grant *grant
+
+	rehearsal bool // it is decided, and nothing is written, of what it needs done neither
 }
 
 // grant says that claims were secured for a stream at a revision.

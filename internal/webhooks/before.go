@@ -38,7 +38,8 @@ type Arrival struct {
 // caller, who names the command's account and gives its Fields. The error is a
 // *engine.Failure of code Refused, for an answer of 4xx or 5xx. Everything else that goes
 // wrong leaves the command as it is and is logged. A command that names nothing to be
-// changed comes back unasked: the engine refuses it.
+// changed comes back unasked: the engine refuses it. What a user may not ask for is refused
+// here, as the engine would, and the webhook is not asked.
 //
 // When ctx ends before the answer the error is another *engine.Failure, retryable: who
 // hangs up does not get past the webhook.
@@ -65,6 +66,9 @@ func (h *Hooks) BeforeArrival(ctx context.Context, c engine.Command, a Arrival) 
 	if config.PreWebhookURL == "" || !calls(config) || !slices.Contains(config.Filters, name) {
 		return c, nil
 	}
+	if err := h.permitted(ctx, c); err != nil {
+		return c, err
+	}
 	parameters, err := h.proposed(ctx, c, a)
 	if err == nil && parameters == nil {
 		return c, nil
@@ -82,6 +86,15 @@ func (h *Hooks) BeforeArrival(ctx context.Context, c engine.Command, a Arrival) 
 		return c, nil
 	}
 	return h.obey(c, name, said)
+}
+
+// permitted refuses what a user may not ask for, as the engine does, so that the
+// application is neither asked about it nor shown what it is about.
+func (h *Hooks) permitted(ctx context.Context, c engine.Command) error {
+	if c.Actor.Kind != events.ActorUser {
+		return nil
+	}
+	return h.c.Engine.Permits(ctx, c)
 }
 
 func codeOf(err error) int {

@@ -279,3 +279,55 @@ func TestACommandWithoutAnAccountIsNotWavedThrough(t *testing.T) {
 	_, err := w.hooks.Before(t.Context(), c)
 	require.Equal(t, engine.KindInternal, engine.AsFailure(err).Kind)
 }
+
+// The application is neither asked about, nor shown, what a user may not ask for.
+func TestNobodyIsAskedAboutWhatAUserMayNot(t *testing.T) {
+	o := newOracle(t)
+	ch := o.conversation(conversation.Create{})
+	for _, identity := range []string{"alice", "bob"} {
+		o.must(ch, conversation.AddParticipant{Identity: identity})
+	}
+	im := o.must(ch, conversation.AddMessage{Author: "bob", Body: "secret"}).Sid
+	own := o.must(ch, conversation.AddMessage{Author: "alice", Body: "mine"}).Sid
+	us := o.must("", user.Create{Identity: "carol", Attributes: `{"phone":"secret"}`}).Sid
+	ask := func(actor events.Actor, aggregate string, f fields) (*engine.Failure, int) {
+		t.Helper()
+		before, head := len(*o.got), o.head()
+		c := o.command(actor, aggregate, f)
+		_, err := o.hooks.Before(t.Context(), c)
+		require.Equal(t, head, o.head(), "asking writes nothing")
+		return engine.AsFailure(err), len(*o.got) - before
+	}
+	nobody := events.Actor{Kind: events.ActorUser, ID: "nobody"}
+	for name, row := range map[string]struct {
+		actor     events.Actor
+		aggregate string
+		fields    fields
+	}{
+		"another user":               {alice, us, user.Update{}},
+		"another user's name":        {alice, us, user.Update{FriendlyName: at("x")}},
+		"a conversation, by nobody":  {nobody, "", conversation.Create{}},
+		"another one's message":      {alice, ch, conversation.EditMessage{Message: im, Body: at("x")}},
+		"to remove another's":        {alice, ch, conversation.RemoveMessage{Message: im}},
+		"to take another out":        {alice, ch, conversation.RemoveParticipant{Participant: "bob"}},
+		"to end it":                  {alice, ch, conversation.Remove{}},
+		"a message, as a stranger":   {nobody, ch, conversation.AddMessage{Body: "x"}},
+		"its people, as a stranger":  {nobody, ch, conversation.AddParticipant{Identity: "x"}},
+		"to rename it as a stranger": {nobody, ch, conversation.Update{FriendlyName: at("x")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			failure, calls := ask(row.actor, row.aggregate, row.fields)
+			require.Zero(t, calls)
+			require.NotNil(t, failure)
+			require.Equal(t, string(domain.PermissionDenied), failure.Kind)
+			_, err := o.engine.Execute(t.Context(), o.command(row.actor, row.aggregate, row.fields))
+			require.Equal(t, engine.AsFailure(err), failure, "as the command itself is refused")
+		})
+	}
+	failure, calls := ask(alice, ch, conversation.EditMessage{Message: own, Body: at("x")})
+	require.Nil(t, failure)
+	require.Equal(t, 1, calls)
+	failure, calls = ask(alice, ch, conversation.AddMessage{Body: "for the webhook to mend", Attributes: "no JSON"})
+	require.Nil(t, failure, "what is wrong otherwise is for the engine to say, once the webhook has changed it")
+	require.Equal(t, 1, calls)
+}

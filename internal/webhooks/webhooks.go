@@ -20,12 +20,15 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/parley-engine/parley/events"
+	"github.com/parley-engine/parley/internal/engine"
 	"github.com/parley-engine/parley/internal/reactor/past"
 	"github.com/parley-engine/parley/store"
 )
 
 // Engine is what knows who listens, and to what calls are signed with.
 type Engine interface {
+	// Permits refuses a command that its actor may not ask for, and does nothing.
+	Permits(ctx context.Context, c engine.Command) error
 	// Webhooks returns the configuration of an account or service.
 	Webhooks(ctx context.Context, account, service string) (events.WebhookConfiguration, error)
 	// ConversationHooked reports whether a conversation has webhooks of its own.

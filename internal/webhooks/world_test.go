@@ -166,3 +166,10 @@ func at[T any](v T) *T { return &v }
 func (w *world) do(j job) (reactor.Note, error) {
 	return w.hooks.Do(context.Background(), reactor.Work{Job: j.Job})
 }
+
+func (w *world) head() events.Position {
+	w.t.Helper()
+	head, err := w.log.Head(w.t.Context())
+	require.NoError(w.t, err)
+	return head
+}

@@ -55,7 +55,8 @@ type Config struct {
 	// sends it. Zero: ten seconds.
 	StrangerPatience time.Duration
 	// Before is asked about commands that webhooks are to hear of before they are done:
-	// it returns the command as it is to be done, or why not. Nil: nobody is asked.
+	// it returns the command as it is to be done, or why not, the lack of a user's
+	// permission included. Nil: nobody is asked.
 	Before func(context.Context, engine.Command) (engine.Command, error)
 	Logger *slog.Logger     // nil discards
 	Now    func() time.Time // nil: time.Now
