@@ -22,7 +22,7 @@ import (
 
 // damagedQueue says what is lost with a queue that cannot be read, and how to go on.
 func damagedQueue(path string, err error) error {
-	return fmt.Errorf("%s cannot be used: %v; it has what is to be done outside and what was done: bring it back, or move it away with its -wal and -shm; the next start makes another, and what is in the log by then leads to nothing again", path, err)
+	return fmt.Errorf("%s cannot be used: %w; it has what is to be done outside and what was done: bring it back, or move it away with its -wal and -shm; the next start makes another, and what is in the log by then leads to nothing again", path, err)
 }
 
 // checkQueues reads the files of the queues as far as that is quick.

@@ -100,7 +100,10 @@ func requireItEnds(t *testing.T, calls, with, stream, says string) {
 		return len(paths) > 0, err
 	}))
 	failNext(t, server, calls, with, filepath.Join(dir, "bus/jetstream/*/streams", stream, "msgs/*.blk"))
-	for !isClosed(server.ended) && send(client.Conn) == nil && acknowledged < 10_000 {
+	for !isClosed(server.ended) && acknowledged < 10_000 {
+		if send(client.Conn) != nil {
+			break
+		}
 	}
 	<-server.ended
 	require.Equal(t, exitFailure, server.cmd.ProcessState.ExitCode())

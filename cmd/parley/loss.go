@@ -106,7 +106,7 @@ func (f folder) checkFile(ctx context.Context) (err error) {
 	}
 	log, err := openFileReading(f.log())
 	if err != nil {
-		return nil //nolint:nilerr // who opens it for writing says it better
+		return nil // who opens it for writing says it better
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
 	return f.checkLog(ctx, log)

@@ -23,7 +23,7 @@ var ownNames = []string{
 // changed: what is made in it is for the owner only, and it is said.
 func (f folder) tighten(logger *slog.Logger) error {
 	if f.exists() != nil {
-		return nil // it has nothing of ours yet
+		return nil //nolint:nilerr // it has nothing of ours yet
 	}
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)

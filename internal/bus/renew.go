@@ -30,7 +30,7 @@ func (b *Bus) commandsStream(ctx context.Context) (jetstream.Stream, naming, err
 const deletionTakes = 2 * time.Second
 
 // remake makes a stream that somebody else has just deleted.
-func (b *Bus) remake(ctx context.Context, name string, make func(context.Context) (jetstream.Stream, error)) error {
+func (b *Bus) remake(ctx context.Context, name string, create func(context.Context) (jetstream.Stream, error)) error {
 	wait := time.NewTimer(deletionTakes)
 	defer wait.Stop()
 	select {
@@ -41,7 +41,7 @@ func (b *Bus) remake(ctx context.Context, name string, make func(context.Context
 	if _, err := b.js.Stream(ctx, name); !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return err // somebody was faster
 	}
-	stream, err := make(ctx)
+	stream, err := create(ctx)
 	if err != nil || stream.CachedInfo().State.Msgs == 0 || b.opts.Share != nil { // other nodes may have sent something
 		return err
 	}

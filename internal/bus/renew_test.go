@@ -294,7 +294,7 @@ func TestADeletedStreamOfDeadLettersIsMadeAnew(t *testing.T) {
 	bury()
 	require.NoError(t, js.DeleteStream(t.Context(), bus.StreamDead))
 	require.NoError(t, b.Tidy(t.Context()))
-	require.Equal(t, 1.0, losses(t, registry, "stream"))
+	require.Equal(t, 1, int(losses(t, registry, "stream")))
 	_, err = js.PublishMsg(t.Context(), numberedMsg("CH1", 7))
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return y.count() == 1 }, soon, time.Millisecond)

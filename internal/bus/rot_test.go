@@ -29,7 +29,7 @@ func TestTheBrokerKnowsTheStreamsByTheirNames(t *testing.T) {
 	require.Equal(t, bus.StreamCommands, salvage.Commands)
 	require.Equal(t, bus.StreamEvents, salvage.Events)
 	require.Equal(t, bus.StreamDead, salvage.Dead)
-	require.Equal(t, "parley-"+strings.NewReplacer(".", "_", ">", "all").Replace(bus.SubjectSend), salvage.Reader)
+	require.Equal(t, salvage.Reader, "parley-"+strings.NewReplacer(".", "_", ">", "all").Replace(bus.SubjectSend))
 }
 
 // doings are which commands were done, under which ids, how often.

@@ -39,9 +39,9 @@ func leaves(t reflect.Type, path string) (all []leaf) {
 	}
 	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		switch {
-		case name == "-":
-		case name == "":
+		switch name {
+		case "-":
+		case "":
 			all = append(all, leaves(f.Type, path)...)
 		default:
 			all = append(all, leaves(f.Type, strings.TrimPrefix(path+"."+name, "."))...)
@@ -108,7 +108,7 @@ func TestNoFieldOfAnyCommandTakesATextOrADateThatIsNone(t *testing.T) {
 		f := refusedAt(t, d.Engine, engine.Command{Type: "conversation.create", Fields: conversation.Create{Email: events.Email{Name: text}}}, "email.name")
 		require.Contains(t, f.Message, says)
 	}
-	refusedAt(t, d.Engine, engine.Command{Type: "conversation.create", Fields: conversation.Create{DateCreated: time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC)}}, "date_created")
+	_ = refusedAt(t, d.Engine, engine.Command{Type: "conversation.create", Fields: conversation.Create{DateCreated: time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC)}}, "date_created")
 }
 
 func TestDatesAndTextsAtTheEdgeAreTaken(t *testing.T) {

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -69,7 +70,7 @@ func raw(t *testing.T, address, request string) (*http.Response, string) {
 	response, err := http.ReadResponse(bufio.NewReader(c), nil)
 	require.NoError(t, err)
 	body, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
+	require.NoError(t, errors.Join(err, response.Body.Close()))
 	return response, string(body)
 }
 
@@ -100,14 +101,14 @@ func TestWhatTheHTTPLibraryRefusesIsAnsweredInTwiliosShape(t *testing.T) {
 		"GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 32<<10) + "\r\n\r\n":                         {431, "Too Large"},
 		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\nConnection: close\r\n\r\nab": {400, "malformed"},
 	} {
-		response, body := raw(t, l.Addr().String(), request)
+		response, body := raw(t, l.Addr().String(), request) //nolint:bodyclose // raw has read and closed it
 		require.Equal(t, want.status, response.StatusCode, "%.80q: %s", request, body)
 		require.Contains(t, body, want.says, "%.80q", request)
 		require.Equal(t, "application/json;charset=utf-8", response.Header.Get("Content-Type"))
 		require.True(t, response.Close)
 		requireTwilios(t, []byte(body), want.status)
 	}
-	response, body := raw(t, l.Addr().String(), "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	response, body := raw(t, l.Addr().String(), "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") //nolint:bodyclose // likewise
 	require.Equal(t, 200, response.StatusCode, "what a handler says is left alone")
 	require.JSONEq(t, `{"ok":true}`, body)
 }

@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"errors"
 	"os"
 	"testing"
 
@@ -54,7 +53,7 @@ func sighted(by string, a store.Appended, batch []events.Proposed) store.Sightin
 func requireLost(t *testing.T, err error, h Harness, end events.Position, wanted ...store.Sighting) {
 	t.Helper()
 	lost := new(store.LostEndError)
-	require.True(t, errors.As(err, &lost), "%v", err)
+	require.ErrorAs(t, err, &lost)
 	require.ErrorIs(t, err, store.ErrLostEnd)
 	require.Equal(t, end, lost.Head)
 	if h.Durable { // one that keeps nothing has lost what was early as well

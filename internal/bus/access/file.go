@@ -69,7 +69,7 @@ func (t *Token) sound() error {
 		return errors.New("its id or hash is not of the form")
 	}
 	same, err := checked(*t)
-	if err == nil && !(slices.Equal(same.Roles, t.Roles) && slices.Equal(same.Actors, t.Actors)) {
+	if err == nil && (!slices.Equal(same.Roles, t.Roles) || !slices.Equal(same.Actors, t.Actors)) {
 		err = errors.New("roles and actors must be sorted, each once")
 	}
 	return err

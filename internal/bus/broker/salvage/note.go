@@ -40,7 +40,7 @@ func readNote(dir string) (_ *Note, damaged bool, err error) {
 	content, sum, found := bytes.Cut(b, []byte("\n"))
 	var n Note
 	if !found || digest(content) != string(bytes.TrimSpace(sum)) || json.Unmarshal(content, &n) != nil {
-		return nil, true, nil
+		return nil, true, nil //nolint:nilerr // it is damaged, which is no failure of reading it
 	}
 	return &n, false, nil
 }

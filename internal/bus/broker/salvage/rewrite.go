@@ -28,7 +28,7 @@ func (s *stream) lost() (lost []Span) {
 	previous := place{sequence: from}
 	for _, p := range places {
 		// What is between two deletions was never given, or was told before.
-		if p.sequence > previous.sequence+1 && !(p.deleted && previous.deleted) {
+		if p.sequence > previous.sequence+1 && (!p.deleted || !previous.deleted) {
 			lost = append(lost, Span{previous.sequence + 1, p.sequence - 1})
 		}
 		previous = p

@@ -159,7 +159,7 @@ func (w *work) keep(path string) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 		return err
 	}
-	return os.WriteFile(to, content, 0o600)
+	return os.WriteFile(to, content, 0o600) //nolint:gosec // within the folder that was just made for it
 }
 
 // drop removes a file, of which a copy is kept aside.
