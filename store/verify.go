@@ -35,6 +35,8 @@ type Problem struct {
 // not nil, how many events it has read. Memory grows with streams and events, about
 // 100 bytes each.
 //
+// A log that is a Damaged is asked for damage to its files as well.
+//
 // The error is one of reading; a log that is read and unsound is no error.
 func Verify(ctx context.Context, log LogReader, progress func(events int)) (Report, error) {
 	v := &verifier{Report: Report{Problems: []Problem{}}, next: map[string]uint64{}, ids: map[events.ID]string{}}
@@ -48,7 +50,23 @@ func Verify(ctx context.Context, log LogReader, progress func(events int)) (Repo
 		}
 	}
 	v.Streams, v.Digest = len(v.next), v.digest.String()
+	if files, ok := log.(Damaged); ok {
+		found, err := files.Damage(ctx)
+		if err != nil {
+			return v.Report, err
+		}
+		for _, what := range found {
+			v.find(&events.Recorded{}, what)
+		}
+	}
 	return v.Report, nil
+}
+
+// Damaged is a log in files whose structure can be checked.
+type Damaged interface {
+	// Damage reads the files and returns what is wrong with their structure, a sentence
+	// each, some twenty at most. It does not see what is changed within an event.
+	Damage(ctx context.Context) ([]string, error)
 }
 
 // verifier is a report in the making.

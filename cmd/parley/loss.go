@@ -20,6 +20,7 @@ import (
 	"github.com/parley-engine/parley/internal/reactor"
 	"github.com/parley-engine/parley/projections"
 	"github.com/parley-engine/parley/store"
+	"github.com/parley-engine/parley/store/sqlitestore"
 )
 
 // lostLog refuses a log that others have seen more of, and says what can be done.
@@ -63,12 +64,12 @@ func (f folder) sightings() ([]store.Sighting, error) {
 // checkLog compares the log with what the folder's files have seen of it. A log in the
 // folder is looked at before it is opened for writing, because that would clear away what
 // a damaged write-ahead log still has.
-func (f folder) checkLog(ctx context.Context, log store.LogReader) error {
+func (f folder) checkLog(ctx context.Context, log store.LogReader, more ...store.Sighting) error {
 	seen, err := f.sightings()
 	if err != nil {
 		return err
 	}
-	return f.lost(store.CheckSightings(ctx, log, seen))
+	return f.lost(store.CheckSightings(ctx, log, append(seen, more...)))
 }
 
 // replicaPatience is how long a node of a cluster may be behind the others.
@@ -98,18 +99,22 @@ func (f folder) lost(err error) error {
 	return err
 }
 
-// checkFile is checkLog for the log in the folder; one that is not there yet has lost
-// nothing.
+// checkFile is checkLog for the log in the folder, which has a mark of what was
+// acknowledged; one that is not there yet has lost nothing.
 func (f folder) checkFile(ctx context.Context) (err error) {
 	if _, err := os.Stat(f.log()); errors.Is(err, fs.ErrNotExist) {
 		return nil
+	}
+	seen, err := sqlitestore.LastSeen(f.log())
+	if err != nil {
+		return err
 	}
 	log, err := openFileReading(f.log())
 	if err != nil {
 		return nil // who opens it for writing says it better
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
-	return f.checkLog(ctx, log)
+	return f.checkLog(ctx, log, seen)
 }
 
 // accepting is what it takes to go on with a log that has lost its end.

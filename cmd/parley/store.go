@@ -156,8 +156,9 @@ func storeVerify() *cobra.Command {
 		Long: `Read a whole log and check that positions rise, recorded times never fall, revisions
 are dense in every stream, no event id is there twice, and every payload can be read.
 The digest is that of any copy: of streams, revisions, ids, types, metadata and
-payloads in the log's order. A server may run meanwhile. Exit code 7 says that
-something was found.
+payloads in the log's order. Of a log in a file the structure of its pages is checked as
+well; what is changed within an event's data is not seen. A server may run meanwhile. Exit
+code 7 says that something was found.
 
 ` + placesOfLogs,
 		Example: "  parley store verify --data ./data\n  parley store verify --from 'esdb://127.0.0.1:2113?tls=false'",

@@ -16,9 +16,10 @@ import (
 
 // told is what was done to the files, and what the server said of it.
 type told struct {
-	hurts, syncs int
-	reports      int
-	posts        int // commands that are lost, as the server said before it took others
+	hurts   int
+	syncs   map[string]int // that failed, by file
+	reports int
+	posts   int // commands that are lost, as the server said before it took others
 }
 
 // hurt changes some bits of one of the broker's files, in every second round.
@@ -90,24 +91,53 @@ func (c *crash) forgive(l *ledger) {
 	l.posts = left
 }
 
-// syncEvery is how many rounds there are to one in which a sync fails.
-const syncEvery = 5
+// The files whose syncs fail, each once a round.
+const (
+	database = "log.db"
+	ahead    = "log.db-wal"
+	commands = "bus/jetstream/*/streams/PARLEY_COMMANDS/msgs/*.blk"
+)
 
-// failSync has one sync of the log or of a stream fail, in every fifth round, and reports
-// whether the server ended of it.
-func (c *crash) failSync(n int) bool {
-	if n%syncEvery != 0 {
-		return false
-	}
+// failSyncs has a sync of each file fail. One of the write-ahead log or of the commands ends
+// the server with an error. The log itself is synced when the server stops, and now and then;
+// that this fails loses nothing, for the write-ahead log stays.
+func (c *crash) failSyncs() {
 	c.t.Helper()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		c.t.Log("NOT RUN: failing syncs need strace: ", err)
-		return false
+		return
 	}
-	targets := []string{"log.db-wal", "bus/jetstream/*/streams/PARLEY_COMMANDS/msgs/*.blk", "log.db"}
-	glob := targets[n/syncEvery%len(targets)]
-	args := []string{"-f", "-q", "-p", strconv.Itoa(c.program.running.Process.Pid), "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO:when=1"}
+	for _, glob := range []string{database, ahead, commands} {
+		failed := c.failNextSync(strace, glob)
+		if glob == database {
+			require.NoError(c.t, c.program.running.Process.Signal(syscall.SIGTERM))
+		}
+		select {
+		case <-c.program.ended:
+		case <-time.After(30 * time.Second):
+			require.FailNow(c.t, "the server goes on", glob)
+		}
+		happened := failed()
+		if glob == database {
+			c.program.stopped()
+		} else {
+			require.True(c.t, happened, "%s", c.program.said)
+			c.program.failed()
+		}
+		if happened {
+			c.told.syncs[glob]++
+		}
+		c.program.start()
+	}
+}
+
+// failNextSync has the next sync of a file fail. What it returns ends that, and reports
+// whether there was one.
+func (c *crash) failNextSync(strace, glob string) (failed func() bool) {
+	c.t.Helper()
+	pid, trace := c.program.running.Process.Pid, filepath.Join(c.t.TempDir(), "trace")
+	args := []string{"-f", "-q", "-o", trace, "-p", strconv.Itoa(pid), "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO:when=1"}
 	paths, err := filepath.Glob(filepath.Join(c.program.data, filepath.FromSlash(glob)))
 	require.NoError(c.t, err)
 	require.NotEmpty(c.t, paths, glob)
@@ -116,18 +146,30 @@ func (c *crash) failSync(n int) bool {
 	}
 	tracer := exec.Command(strace, args...)
 	require.NoError(c.t, tracer.Start())
-	defer func() {
+	for deadline := time.Now().Add(10 * time.Second); !traced(pid); time.Sleep(time.Millisecond) {
+		require.True(c.t, time.Now().Before(deadline), "strace does not attach")
+	}
+	return func() bool {
 		_ = tracer.Process.Kill() // it may have ended with the server
 		_ = tracer.Wait()
-	}()
-	select {
-	case <-c.program.ended:
-	case <-time.After(5 * time.Second): // the log itself is synced now and then, and needs no end
-		c.t.Logf("round %d: no sync of %s ended the server", n, glob)
-		return false
+		text, err := os.ReadFile(trace)
+		require.NoError(c.t, err)
+		return strings.Contains(string(text), "INJECTED")
 	}
-	c.program.failed()
-	c.told.syncs++
+}
+
+// traced reports whether a process has a tracer, or is gone.
+func traced(pid int) bool {
+	threads, err := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "task", "*", "status"))
+	if err != nil {
+		return true
+	}
+	for _, path := range threads {
+		status, err := os.ReadFile(path)
+		if err == nil && strings.Contains(string(status), "TracerPid:\t0\n") {
+			return false
+		}
+	}
 	return true
 }
 

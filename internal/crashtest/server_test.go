@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -43,10 +45,10 @@ func build(t *testing.T) *program {
 }
 
 // spawn starts the server and does not wait for it.
-func (p *program) spawn() {
+func (p *program) spawn(args ...string) {
 	p.t.Helper()
-	c := exec.Command(p.binary, "serve", "--data", p.data, "--nats", p.nats, "--log-level", "warn",
-		"--min-inactive-timer", "1s", "--min-closed-timer", "1s", "--actions-per-second", "0")
+	c := exec.Command(p.binary, append([]string{"serve", "--data", p.data, "--nats", p.nats, "--log-level", "warn",
+		"--min-inactive-timer", "1s", "--min-closed-timer", "1s", "--actions-per-second", "0"}, args...)...)
 	p.said = &bytes.Buffer{}
 	c.Stderr = p.said
 	require.NoError(p.t, c.Start())
@@ -73,18 +75,31 @@ func (p *program) start() {
 	}
 }
 
-func (p *program) ready() bool {
+func (p *program) ready() bool { return p.unready() == "" }
+
+// unready is what the server says when it is not ready.
+func (p *program) unready() (why string) {
 	var at struct {
 		HTTP, NATS string
 		PID        int
 	}
 	data, err := os.ReadFile(filepath.Join(p.data, "endpoints.json"))
 	if err != nil || json.Unmarshal(data, &at) != nil || at.PID != p.running.Process.Pid {
-		return false // not yet, or of the one that was killed
+		return "not yet, or of the one that was killed"
 	}
 	p.nats = strings.TrimPrefix(at.NATS, "nats://")
 	response, err := http.Get(at.HTTP + "/readyz")
-	return err == nil && response.Body.Close() == nil && response.StatusCode == http.StatusOK
+	if err != nil {
+		return err.Error()
+	}
+	body, err := io.ReadAll(response.Body)
+	if err = errors.Join(err, response.Body.Close()); err != nil {
+		return err.Error()
+	}
+	if response.StatusCode == http.StatusOK {
+		return ""
+	}
+	return string(body)
 }
 
 // kill ends the server as a power cut would, but for the page cache.
@@ -103,17 +118,33 @@ func (p *program) stop() {
 	p.t.Helper()
 	require.NoError(p.t, p.running.Process.Signal(syscall.SIGTERM))
 	<-p.ended
+	p.stopped()
+}
+
+// stopped wants of a server that has ended that it was asked to, and did well.
+func (p *program) stopped() {
+	p.t.Helper()
 	require.Zero(p.t, p.running.ProcessState.ExitCode(), "%s", p.said)
 	p.running = nil
 }
 
-// rebuild has the read models built anew and wants no difference.
+// rebuild has the read models built anew and wants no difference. After a loss that was
+// accepted the server does so by itself, and takes no second one until it is done.
 func (p *program) rebuild(ctx context.Context) {
 	p.t.Helper()
 	var out, told bytes.Buffer
-	c := exec.CommandContext(ctx, p.binary, "projection", "rebuild", "main", "--data", p.data)
-	c.Stdout, c.Stderr = &out, &told
-	require.NoError(p.t, c.Run(), "%s", &told)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		out.Reset()
+		told.Reset()
+		c := exec.CommandContext(ctx, p.binary, "projection", "rebuild", "main", "--data", p.data)
+		c.Stdout, c.Stderr = &out, &told
+		err := c.Run()
+		if err == nil {
+			break
+		}
+		running := strings.Contains(told.String(), "a rebuild is running already")
+		require.True(p.t, running && time.Now().Before(deadline), "%v: %s", err, &told)
+	}
 	var rebuilt struct{ Verified bool }
 	require.NoError(p.t, json.Unmarshal(out.Bytes(), &rebuilt))
 	require.True(p.t, rebuilt.Verified, "%s", &out)

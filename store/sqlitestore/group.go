@@ -252,6 +252,7 @@ func (w *writer) publish(g *group) {
 	}
 	w.store.tails.mu.Unlock()
 	w.recorded = g.recorded
+	w.mark(g)
 	w.store.head.Store(g.next - 1)
 	w.store.news.notify()
 	for _, r := range g.accepted {

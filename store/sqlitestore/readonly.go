@@ -7,9 +7,11 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"strings"
 	"time"
 
 	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/parley-engine/parley/events"
 	"github.com/parley-engine/parley/store"
@@ -25,6 +27,7 @@ type Reader struct{ pool *pool }
 var (
 	_ store.StreamReader = (*Reader)(nil)
 	_ store.LogReader    = (*Reader)(nil)
+	_ store.Damaged      = (*Reader)(nil)
 )
 
 // OpenReadOnly opens the log at path for reading, whether or not a Store has it
@@ -184,4 +187,24 @@ func (r *reader) scanTail(stream string) (tail run, err error) {
 		}
 		tail.positions = append(tail.positions, uint64(stmt.ColumnInt64(0)))
 	}
+}
+
+// maxDamage bounds what Damage tells.
+const maxDamage = "20"
+
+// Damage implements store.Damaged: pages that are not what they should be, rows out of
+// order, pages that nothing leads to. The length of an event may have changed unseen, if
+// that fits its page, and so may its content.
+func (r *Reader) Damage(ctx context.Context) (found []string, err error) {
+	err = r.pool.with(ctx, func(c *reader) error {
+		c.SetInterrupt(ctx.Done())
+		defer c.SetInterrupt(nil)
+		return sqlitex.ExecuteTransient(c.Conn, "PRAGMA quick_check("+maxDamage+")", &sqlitex.ExecOptions{ResultFunc: func(row *sqlite.Stmt) error {
+			if text := row.ColumnText(0); text != "ok" {
+				found = append(found, strings.TrimSpace(text))
+			}
+			return nil
+		}})
+	})
+	return found, err
 }

@@ -40,7 +40,7 @@ func (s *scanner) event(stmt *sqlite.Stmt, e *events.Recorded, encoded bool) (er
 	if encoded {
 		e.EncodedMetadata = bytes.Clone(s.bytes(stmt, 6))
 	} else if e.Metadata, err = events.ParseMetadata(s.bytes(stmt, 6)); err != nil {
-		return fmt.Errorf("event at position %s: %w", e.Position, err)
+		return fmt.Errorf("log is damaged: event at position %s: %w", e.Position, err)
 	}
 	e.Data = bytes.Clone(s.bytes(stmt, 7))
 	return nil

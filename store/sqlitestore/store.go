@@ -98,6 +98,9 @@ func openLocked(path string, o Options) (*Store, error) {
 		if err := create(path); err != nil {
 			return nil, fmt.Errorf("create log %s: %w", path, err)
 		}
+		if err := os.Truncate(path+".lock", 0); err != nil { // it may be of a log that was here before
+			return nil, err
+		}
 	}
 	if err := identify(path); err != nil {
 		return nil, err
@@ -116,7 +119,7 @@ func (s *Store) openWriter(o Options) error {
 	}
 	s.writer = newWriter(c, s, o)
 	if err := s.writer.recover(); err != nil {
-		return errors.Join(err, c.Close())
+		return errors.Join(err, s.closeUnchanged(c))
 	}
 	checkpoints, err := openWriting(s.path)
 	if err != nil {
@@ -124,6 +127,18 @@ func (s *Store) openWriter(o Options) error {
 	}
 	s.writer.checkpoints = newCheckpointer(checkpoints, o.Logger)
 	return nil
+}
+
+// closeUnchanged closes a connection that may write, of a log that is damaged. Where it is
+// the last one, SQLite would move what the write-ahead log has into the file and remove it;
+// one that may only read does not.
+func (s *Store) closeUnchanged(c *sqlite.Conn) error {
+	last, err := openReading(s.path)
+	if err != nil {
+		return errors.Join(err, c.Close())
+	}
+	_, err = lastPosition(last) // the file is opened by the first read
+	return errors.Join(err, c.Close(), last.Close())
 }
 
 func (s *Store) start() {

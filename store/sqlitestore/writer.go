@@ -54,6 +54,7 @@ type writer struct {
 	last        int           // requests in the last group
 	took        time.Duration // by its commit
 	recorded    int64         // recorded time of the last event, nanoseconds
+	unmarked    bool          // the mark could not be written
 	broken      error         // not nil: a commit failed, nothing more is accepted
 }
 
