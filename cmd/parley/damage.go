@@ -25,6 +25,33 @@ func damagedQueue(path string, err error) error {
 	return fmt.Errorf("%s cannot be used: %w; it has what is to be done outside and what was done: bring it back, or move it away with its -wal and -shm; the next start makes another, and what is in the log by then leads to nothing again", path, err)
 }
 
+// partsOf a data folder, besides the log, that keep what nothing else knows.
+var partsOf = []struct{ path, holds string }{
+	{"bus/jetstream", "durable commands that were acknowledged and not done yet, and dead letters"},
+	{"reactors/webhooks.db", "calls of webhooks that waited"},
+	{"reactors/channels-out.db", "messages that waited for a gateway"},
+	{"reactors/channels-in.db", "messages from carriers that were acknowledged and not in the log yet"},
+	{"media", "uploaded files"},
+}
+
+// tellMissing says which parts a folder with a log lacks, before anything is acknowledged:
+// they were deleted, or the folder is a restored backup, which has no bus and no queues.
+func (v *server) tellMissing(ctx context.Context) error {
+	head, err := v.store.Head(ctx)
+	if err != nil || head.IsZero() {
+		return err
+	}
+	for _, part := range partsOf {
+		if strings.HasPrefix(part.path, "bus") && v.settings.broker.URL != "" {
+			continue
+		}
+		if _, err := os.Stat(v.folder.path(part.path)); errors.Is(err, fs.ErrNotExist) {
+			v.log.Warn("a part of the data folder is not there: what was in it is lost", "path", v.folder.path(part.path), "holds", part.holds)
+		}
+	}
+	return nil
+}
+
 // checkQueues reads the files of the queues as far as that is quick.
 func (f folder) checkQueues() error {
 	queues, err := filepath.Glob(f.queue("*.db"))

@@ -42,6 +42,9 @@ var (
 // fails until somebody has looked.
 const mended = "bus store was damaged"
 
+// isGone is a part that nothing can make good: the start goes on and says what is lost.
+const isGone = "a part of the data folder is not there"
+
 var damages = []damage{
 	{"account", removed, "put the account's SID back"},
 	{"account", garbage, "put the SID back"},
@@ -62,7 +65,10 @@ var damages = []damage{
 	{"secrets/auth-token", removed, ""},
 	{"reactors/webhooks.db", garbage, "move it away"},
 	{"reactors/webhooks.db", torn, "move it away"},
-	{"reactors/webhooks.db", removed, ""},
+	{"reactors/webhooks.db", removed, isGone},
+	{"reactors/channels-in.db", removed, isGone},
+	{"reactors/channels-out.db", removed, isGone},
+	{"bus/parley-bus", removed, "missing, damaged, or of another version"},
 	{"reactors/channels-in.db", garbage, "move it away"},
 	{"reactors/channels-out.db", garbage, "move it away"},
 	{"read/main.json", garbage, "projection rebuild"},
@@ -78,7 +84,7 @@ var damages = []damage{
 	{"log.db", garbage, "is not a Parley log"},
 	{"log.db", removed, "bring log.db back"},
 	{"log.db.lock", removed, ""},
-	{"bus/parley-bus", garbage, "is damaged, or of another version"},
+	{"bus/parley-bus", garbage, "damaged, or of another version"},
 	{"bus/lock", removed, ""},
 	{"bus/jetstream/*/streams/PARLEY_COMMANDS/obs/*/o.dat", garbage, mended},
 	{"bus/jetstream/*/streams/PARLEY_COMMANDS/obs/*/o.dat", holding("\x16\x02"), mended},
@@ -114,6 +120,13 @@ func TestEveryFileOfTheDataFolderIsMissed(t *testing.T) {
 			d.how(t, found[0])
 			if d.says == "" {
 				serving(t, data).stop(t)
+				return
+			}
+			if d.says == isGone {
+				server := serving(t, data)
+				server.stop(t)
+				require.Contains(t, server.errOut.String(), isGone)
+				require.Contains(t, server.errOut.String(), filepath.Base(found[0]))
 				return
 			}
 			if d.says == mended {

@@ -104,6 +104,9 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 	if err := v.openLog(ctx); err != nil {
 		return nil, err
 	}
+	if err := v.tellMissing(ctx); err != nil {
+		return nil, err
+	}
 	if err := v.openBroker(ctx); err != nil {
 		return nil, err
 	}

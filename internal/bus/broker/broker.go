@@ -236,10 +236,12 @@ func refuseForeign(dir string) error {
 		return fmt.Errorf("read bus store: %w", err)
 	}
 	content, err := os.ReadFile(filepath.Join(dir, marker))
-	if err == nil && string(content) != markerContent && slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == "jetstream" }) {
-		return fmt.Errorf("%w: %s is damaged, or of another version; where it is damaged, remove that file's content but %q", ErrForeign, filepath.Join(dir, marker), strings.TrimSpace(markerContent))
+	ours := err == nil && strings.TrimSpace(string(content)) == strings.TrimSpace(markerContent)
+	if !ours && slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == "jetstream" }) {
+		return fmt.Errorf("%w: %s is missing, damaged, or of another version; where it is not of another version, write %q into it",
+			ErrForeign, filepath.Join(dir, marker), strings.TrimSpace(markerContent))
 	}
-	if err != nil || string(content) != markerContent {
+	if !ours {
 		return fmt.Errorf("%w: %s holds other files (%s, …); choose an empty folder", ErrForeign, dir, entries[0].Name())
 	}
 	return nil

@@ -144,8 +144,8 @@ func asked(o rest.Operation) map[string]url.Values {
 func TestNoOperationShowsWhatAReadRefuses(t *testing.T) {
 	s := newScene(t)
 	for _, o := range rest.Describe() {
-		if !o.Users {
-			continue
+		if !o.Users || testing.Short() && strings.HasPrefix(o.Path, "/v1/Services/") {
+			continue // shortened, without the other form of each path, which leads to the same handler
 		}
 		require.Contains(t, tries, strings.Replace(o.Name, "Service", "", 1), "an operation for users needs a line in the table")
 		for name, parameters := range asked(o) {
