@@ -105,6 +105,8 @@ func checkEmailShape(c AddParticipant) error {
 	switch {
 	case c.Level == "" && c.Name == "":
 		return nil
+	case binding(c).Type != "email" && c.Level == "":
+		return invalid("binding_not_email", "name", 50420, "Only an e-mail participant has a level and a name")
 	case binding(c).Type != "email":
 		return invalid("binding_not_email", "level", 50420, "Only an e-mail participant has a level and a name")
 	case level != "" && level != "to" && level != "cc":

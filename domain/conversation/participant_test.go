@@ -145,8 +145,8 @@ func TestAddEmailParticipant(t *testing.T) {
 		{name: "a long name", given: created(), when: newParticipant(5, withLevel("a@example.org", "to", strings.Repeat("x", 257))), no: invalid("name_too_long", "name", 50420)},
 		{name: "a name of two lines", given: created(), when: newParticipant(5, withLevel("a@example.org", "to", "Ann\r\nBcc: x")), no: invalid("text_not_one_line", "name", 50420)},
 		{name: "a level outside e-mail", given: created(), when: newParticipant(5, func(c *conversation.AddParticipant) { c.Address, c.ProxyAddress, c.Level = alice, proxy, "to" }), no: invalid("binding_not_email", "level", 50420)},
-		{name: "a name in chat", given: created(), when: newParticipant(5, func(c *conversation.AddParticipant) { c.Identity, c.Name = "ann", "Ann" }), no: invalid("binding_not_email", "level", 50420)},
-		{name: "a name beside a projected address", given: created(), when: newParticipant(5, func(c *conversation.AddParticipant) { c.ProjectedAddress, c.Name = proxy, "Ann" }), no: invalid("binding_not_email", "level", 50420)},
+		{name: "a name in chat", given: created(), when: newParticipant(5, func(c *conversation.AddParticipant) { c.Identity, c.Name = "ann", "Ann" }), no: invalid("binding_not_email", "name", 50420)},
+		{name: "a name beside a projected address", given: created(), when: newParticipant(5, func(c *conversation.AddParticipant) { c.ProjectedAddress, c.Name = proxy, "Ann" }), no: invalid("binding_not_email", "name", 50420)},
 	})
 }
 
