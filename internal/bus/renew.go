@@ -119,7 +119,7 @@ func (b *Bus) tidy(ctx context.Context) error {
 		return err
 	}
 	if b.streamMade(StreamCommands).fixed != nil {
-		return nil // nothing can be purged
+		return nil //nolint:nilerr // nothing can be purged
 	}
 	return b.forgetHandled(ctx)
 }

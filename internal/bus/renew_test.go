@@ -187,7 +187,7 @@ func TestADeletedStreamOfCommandsIsMadeAnew(t *testing.T) {
 		require.NoError(t, js.DeleteStream(t.Context(), bus.StreamCommands))
 	}
 	require.Eventually(t, func() bool { return losses(t, registry, "stream") >= 2 }, soon, time.Millisecond)
-	require.Equal(t, 2.0, losses(t, registry, "stream"))
+	require.Equal(t, 2, int(losses(t, registry, "stream")))
 	require.Equal(t, []int{0, 1}, y.done["CH1"])
 }
 

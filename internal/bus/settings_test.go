@@ -102,7 +102,7 @@ func TestChangedSettingsOfStreamsAreChangedBack(t *testing.T) {
 				change(t, s.js, stream, how)
 				s.tidy()
 				require.Equal(t, before, s.config(stream))
-				require.Equal(t, float64(i+1), losses(t, s.registry, "settings"))
+				require.Equal(t, i+1, int(losses(t, s.registry, "settings")))
 			}
 			require.Empty(t, s.Problem())
 			s.sends(0)
@@ -150,7 +150,7 @@ func TestAStreamOfCommandsThatIsMadeUnfitIsDrainedAndMadeAnew(t *testing.T) {
 			require.Equal(t, before, after)
 			s.sends(2)
 			require.Equal(t, []int{0, 1, 2}, s.done.done["CH1"])
-			require.Equal(t, 1.0, losses(t, s.registry, "settings"))
+			require.Equal(t, 1, int(losses(t, s.registry, "settings")))
 			require.Zero(t, losses(t, s.registry, "stream"))
 		})
 	}
@@ -170,7 +170,7 @@ func TestAStreamOfCommandsInMemoryIsMadeAnew(t *testing.T) {
 	}, 2*soon, 10*time.Millisecond)
 	require.Equal(t, 1, s.done.count(), "what it had is done")
 	s.sends(1)
-	require.Equal(t, 1.0, losses(t, s.registry, "stream"), "the former one is gone, and with it what it may have had")
+	require.Equal(t, 1, int(losses(t, s.registry, "stream")), "the former one is gone, and with it what it may have had")
 }
 
 func TestAStartGoesOnThoughTheStreamsWereMadeUnfit(t *testing.T) {

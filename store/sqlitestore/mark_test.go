@@ -26,7 +26,7 @@ func killed(t *testing.T, path string) string {
 func TestTheLastAcknowledgedEventIsKnownBesideTheLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log.db")
 	s := open(t, path, nil)
-	defer s.Close()
+	defer func() { require.NoError(t, s.Close()) }()
 	seen, err := sqlitestore.LastSeen(path)
 	require.NoError(t, err)
 	require.Zero(t, seen.Position)
@@ -55,7 +55,7 @@ func TestTheLastAcknowledgedEventIsKnownBesideTheLog(t *testing.T) {
 
 func check(t *testing.T, path string, seen store.Sighting) error {
 	r := openReader(t, path)
-	defer r.Close()
+	defer func() { require.NoError(t, r.Close()) }()
 	return store.CheckSightings(t.Context(), r, []store.Sighting{seen})
 }
 
@@ -89,7 +89,7 @@ func TestVerifyFindsAPageThatLostRows(t *testing.T) {
 	require.NoError(t, s.Close())
 	verify := func() (store.Report, error) {
 		r := openReader(t, path)
-		defer r.Close()
+		defer func() { require.NoError(t, r.Close()) }()
 		return store.Verify(t.Context(), r, nil)
 	}
 	sound, err := verify()
@@ -119,7 +119,7 @@ func TestVerifyFindsAPageThatLostRows(t *testing.T) {
 func TestALogWithAHoleIsRefusedAndStaysAsItWas(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log.db")
 	s := open(t, path, nil)
-	defer s.Close()
+	defer func() { require.NoError(t, s.Close()) }()
 	fill(t, s, 1, 10)
 	left := killed(t, path)
 	reader := openReader(t, left)
@@ -146,7 +146,7 @@ func TestAnEventThatCannotBeReadIsToldAsDamage(t *testing.T) {
 	makeLog(t, path)
 	script(t, path, "UPDATE events SET metadata = '' WHERE position = 3")
 	r := openReader(t, path)
-	defer r.Close()
+	defer func() { require.NoError(t, r.Close()) }()
 	_, err := store.Verify(t.Context(), r, nil)
 	require.ErrorContains(t, err, "log is damaged: event at position 3: ")
 }
