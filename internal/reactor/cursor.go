@@ -33,12 +33,15 @@ func Check(path string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := CursorIn(path); err != nil || info.Size() > mostChecked {
+	if _, err := CursorIn(path); err != nil {
 		return err
 	}
 	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
 	if err != nil {
 		return err
+	}
+	if err := hasAll(conn, path); err != nil || info.Size() > mostChecked {
+		return errors.Join(err, conn.Close())
 	}
 	err = sqlitex.ExecuteTransient(conn, "PRAGMA quick_check(1)", &sqlitex.ExecOptions{ResultFunc: func(row *sqlite.Stmt) error {
 		if text := row.ColumnText(0); text != "ok" {

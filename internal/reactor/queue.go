@@ -3,6 +3,7 @@ package reactor
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"sync"
@@ -83,6 +84,8 @@ var schema = []string{
 	`CREATE TABLE IF NOT EXISTS link (key TEXT PRIMARY KEY, value TEXT NOT NULL, created INTEGER NOT NULL) WITHOUT ROWID`,
 	`CREATE INDEX IF NOT EXISTS link_age ON link (created)`,
 	`CREATE TABLE IF NOT EXISTS woken (target TEXT PRIMARY KEY) WITHOUT ROWID`,
+	`CREATE TABLE IF NOT EXISTS turn (id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL)`, // of transactions
+	`INSERT OR IGNORE INTO turn VALUES (1, 0)`,
 }
 
 // Queue keeps jobs in a file. It is safe for concurrent use, also by several
@@ -90,6 +93,7 @@ var schema = []string{
 type Queue struct {
 	now  func() time.Time
 	sync Sync
+	mark mark // for whoever has the turn
 
 	mu      sync.Mutex
 	waiting []*write          // for whoever has the turn next
@@ -135,7 +139,12 @@ func openQueue(path string, flags sqlite.OpenFlags, sync Sync, now func() time.T
 	if now == nil {
 		now = time.Now
 	}
-	q := &Queue{now: now, sync: sync, turn: make(chan *sqlite.Conn, 1), reader: make(chan *sqlite.Conn, 1)}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(markOf(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err // it is of a former file
+		}
+	}
+	q := &Queue{now: now, sync: sync, mark: mark{path: markOf(path)}, turn: make(chan *sqlite.Conn, 1), reader: make(chan *sqlite.Conn, 1)}
 	writing, err := connect(path, flags, sync)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
@@ -143,6 +152,9 @@ func openQueue(path string, flags sqlite.OpenFlags, sync Sync, now func() time.T
 	reading, err := connect(path, flags, sync)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), writing.Close())
+	}
+	if err := q.mark.open(); err != nil {
+		return nil, errors.Join(err, writing.Close(), reading.Close())
 	}
 	q.turn <- writing
 	q.reader <- reading
@@ -166,7 +178,7 @@ func connect(path string, flags sqlite.OpenFlags, sync Sync) (*sqlite.Conn, erro
 // Close closes the file; whoever is using it is waited for. Nothing may be done with
 // it afterwards.
 func (q *Queue) Close() error {
-	return errors.Join((<-q.turn).Close(), (<-q.reader).Close())
+	return errors.Join((<-q.turn).Close(), (<-q.reader).Close(), q.mark.close())
 }
 
 // write makes a change durable. Changes that come at the same time share a
@@ -194,13 +206,20 @@ func (q *Queue) commit(conn *sqlite.Conn) {
 	taken := q.waiting
 	q.waiting = nil
 	q.mu.Unlock()
-	err := q.begins(conn, taken)
+	sync, err := q.begins(conn, taken)
 	if err == nil {
 		for _, w := range taken {
 			w.err = attempted(conn, w.do)
 		}
-		if err = sqlitex.ExecuteTransient(conn, "COMMIT", nil); err != nil && !conn.AutocommitEnabled() {
+		var turn int64
+		if turn, err = nextTurn(conn); err == nil {
+			err = sqlitex.ExecuteTransient(conn, "COMMIT", nil)
+		}
+		if err != nil && !conn.AutocommitEnabled() {
 			_ = sqlitex.ExecuteTransient(conn, "ROLLBACK", nil) // the first error says it all
+		}
+		if err == nil && sync == Full {
+			q.mark.note(turn)
 		}
 	}
 	for _, w := range taken {
@@ -210,20 +229,20 @@ func (q *Queue) commit(conn *sqlite.Conn) {
 }
 
 // begins begins a transaction that survives a power cut if one of the changes has to.
-func (q *Queue) begins(conn *sqlite.Conn, taken []*write) error {
+func (q *Queue) begins(conn *sqlite.Conn, taken []*write) (Sync, error) {
 	sync := q.sync
 	if slices.ContainsFunc(taken, func(w *write) bool { return w.sync }) {
 		sync = Full
 	}
 	if !conn.AutocommitEnabled() { // the last one could not even be rolled back
 		if err := sqlitex.ExecuteTransient(conn, "ROLLBACK", nil); err != nil {
-			return err
+			return sync, err
 		}
 	}
 	if err := sqlitex.Execute(conn, `PRAGMA synchronous = `+string(sync), nil); err != nil {
-		return err
+		return sync, err
 	}
-	return sqlitex.Execute(conn, "BEGIN IMMEDIATE", nil)
+	return sync, sqlitex.Execute(conn, "BEGIN IMMEDIATE", nil)
 }
 
 // attempted makes one change of a transaction, or none of it.
